@@ -1,0 +1,265 @@
+"""RunConfig: every dial of a run, validated before anything is loaded.
+
+A preset is a RunConfig on disk (YAML). The description of a field is the help of the command line and the tooltip
+of the studio. Names follow methods.md section 13; letters follow the studio: beta and K are always bonus and leash,
+the KL weight is the pull.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+PRESETS = ROOT / "presets"
+MODELS = ROOT / "assets" / "models"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+
+
+def dial(default: Any, help: str, *, group: str, label: str, symbol: str = "", live: bool = False, **bounds) -> Any:
+    """A field with its words: `label` and `symbol` for the screen, `live` if it may change while a run goes on."""
+    extra = {"group": group, "label": label, "symbol": symbol, "live": live}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+Prompt = Annotated[str, Field(max_length=10_000)]
+
+
+class RunConfig(BaseModel):
+    """Every dial of a run. Immutable; a live change makes a new one with `with_changes`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    # what to tune, on what
+    model: str = dial("emoji-sd3", "The model to tune: emoji-sd3, a diffusers folder or a hub name.", group="model", label="Model", min_length=1)
+    prompts: tuple[Prompt, ...] = dial(("cat",), "The prompts to train on. Duplicates are kept and counted apart.", group="prompts", label="Prompts", min_length=1, max_length=5000)
+    prompts_per_iteration: int = dial(1, "How many prompts each update learns from.", group="prompts", label="Prompts per iteration", symbol="P", ge=1, le=64)
+    group_size: int = dial(24, "Pictures per prompt: the group that competes. Below 8, looks cannot be counted well.", group="prompts", label="Pictures per prompt", symbol="G", ge=4, le=64)
+    rewards: dict[str, Annotated[float, Field(ge=-10, le=10)]] = dial({"clip_score": 1.0}, "Rewards by name with their weights. Each is brought to the same scale before it is weighed.", group="reward", label="Reward", min_length=1, max_length=6)
+    reward_style: Literal["noto", "twemoji", "fluent-3d", "fluent-color", "fluent-flat"] = dial("fluent-3d", "The drawing style that the reward style_preference likes.", group="reward", label="Preferred style")
+    reward_file: str | None = dial(None, "A Python file of your own with one function score(images, prompts); it is then the reward `own`.", group="reward", label="Own reward")
+    iterations: int = dial(400, "How many updates to make. You can stop or add more at any time.", group="run", label="Iterations", ge=1, le=100_000)
+    seed: int = dial(0, "Every random number of the run follows from it.", group="run", label="Seed", ge=0, le=2**31 - 1)
+
+    # diversity
+    creative_beta: float = dial(0.0, "Pays a picture extra when its look is rare in the group. 0 is reward alone, 1 weighs both alike, at 3 variety mostly decides.", group="dials", label="Diversity bonus", symbol="β", live=True, ge=0, le=3)
+    creative_combine: Literal["zscore_sum", "raw_sum", "scaled_sum"] = dial("zscore_sum", "How bonus and reward are added (our choice: z-scores; the paper's scale is not stated).", group="dials", label="Bonus and reward")
+    creative_max: float | None = dial(3.5, "Ceiling of the bonus, so that a lone outlier is not overpaid (our choice; none is the paper).", group="dials", label="Bonus ceiling", gt=1)
+    creative_gate: Literal["none", "above_mean"] = dial("none", "Pay the bonus to all, or only to pictures whose reward is above the group's mean.", group="dials", label="Bonus paid to")
+    sa_reg_steps: int = dial(0, "Holds the first K denoising steps near the base model. Early steps decide layout, so they decide variety. 0 lets go.", group="dials", label="Leash length", symbol="K", live=True, ge=0, le=1000)
+    sa_reg_weight: Union[Literal["auto"], Annotated[float, Field(ge=0, le=100)]] = dial("auto", "Strength of the leash. auto gives it the budget that a KL of sa_reg_budget would spend over all steps.", group="dials", label="Leash strength", symbol="w", live=True)
+    sa_reg_budget: float = dial(0.04, "The KL weight whose penalty the automatic leash strength matches (equal budget, our choice).", group="dials", label="Leash budget", ge=0, le=10)
+    sa_reg_space: Literal["w2_latent", "v_mse"] = dial("w2_latent", "Measure the leash on latent means (the paper) or on velocities.", group="dials", label="Leash measured on")
+    cluster_k: Union[Literal["eigengap"], Annotated[int, Field(ge=1, le=12)]] = dial("eigengap", "Number of clusters in a group: found by the eigengap between 2 and 6, or fixed.", group="sampling", label="Clusters")
+    cluster_sigma: Literal["median", "self_tuning"] = dial("median", "Width of the affinity kernel: the median distance, or each picture's own neighbourhood.", group="sampling", label="Affinity width")
+    cluster_min_spread: float = dial(0.02, "A group whose pictures are all closer than this is one cluster.", group="sampling", label="Smallest spread", ge=0, le=1)
+    perceptual: Literal["clip", "dreamsim"] = dial("clip", "The likeness measure in which pictures are compared: the embedded CLIP, or DreamSim.", group="sampling", label="Likeness measure")
+
+    # sampling
+    steps: int = dial(10, "Denoising steps of a rollout.", group="sampling", label="Steps", symbol="T", ge=4, le=50)
+    dynamics: Literal["flow_sde", "cps"] = dial("flow_sde", "How noise is added on the way: Flow-SDE, or coefficients-preserving (cleaner pictures).", group="sampling", label="Noise kind")
+    noise_level: float = dial(0.7, "How much the sampler explores. 0 is not allowed while training: equal pictures teach nothing.", group="sampling", label="Noise level", symbol="a", live=True, gt=0, le=1.2)
+    guidance: float = dial(1.0, "Classifier-free guidance, the same in sampling and training. The embedded model needs none.", group="sampling", label="Guidance", ge=1, le=12)
+    resolution: int | None = dial(None, "Picture size in pixels; empty takes the model's own.", group="sampling", label="Picture size", ge=16, le=2048, multiple_of=16)
+
+    # learning
+    learning_rate: float = dial(3e-4, "Step size of AdamW on the LoRA.", group="learning", label="Learning rate", live=True, ge=1e-6, le=1e-2)
+    lora_rank: int = dial(32, "Rank of the LoRA: how much it can change.", group="learning", label="LoRA rank", ge=1, le=256)
+    lora_alpha: int = dial(64, "Scale of the LoRA; usually twice the rank.", group="learning", label="LoRA alpha", ge=1, le=1024)
+    clip_epsilon: float = dial(1e-4, "How far a ratio may move before its gradient is cut.", group="learning", label="Clip", symbol="ε", ge=1e-6, le=1e-1)
+    advantage_clip: float = dial(5.0, "Largest advantage that is learned from.", group="learning", label="Advantage clip", gt=0, le=100)
+    adv_std_scope: Literal["group", "global"] = dial("group", "Divide advantages by the spread of the group, or of all groups of the update.", group="learning", label="Advantage spread")
+    adv_std_floor: float = dial(0.1, "Smallest spread to divide by, as a share of the running spread of all rewards.", group="learning", label="Spread floor", ge=0, le=1)
+    updates_per_iteration: int = dial(2, "Optimizer steps on each batch of pictures.", group="learning", label="Updates per iteration", ge=1, le=8)
+    micro_batch: int = dial(24, "Pictures in flight: fewer need less memory and more time.", group="learning", label="Pictures in flight", ge=1, le=256)
+    pull: float = dial(0.0, "Weight of the KL to the base model on all trained steps.", group="learning", label="Pull to base", live=True, ge=0, le=10)
+    kl_include_dt: bool = dial(True, "Divide the KL by |dt| as published; off is the form in the public code.", group="learning", label="KL as published")
+    max_grad_norm: float = dial(1.0, "Gradients are scaled down to this norm.", group="learning", label="Gradient clip", gt=0, le=100)
+    weight_decay: float = dial(1e-4, "Weight decay of AdamW.", group="learning", label="Weight decay", ge=0, le=1)
+
+    # saving and watching
+    base_pictures: int = dial(120, "Pictures of the base model per prompt from which looks and the map are fixed once.", group="saving", label="Base pictures", ge=24, le=2000)
+    base_prompts: int = dial(8, "For how many prompts, at most, looks and the map are fixed.", group="saving", label="Prompts on the map", ge=1, le=200)
+    checkpoint_every: int = dial(20, "Save weights and optimizer every so many iterations.", group="saving", label="Checkpoint every", ge=1, le=100_000)
+    keep_checkpoints: int = dial(5, "Keep this many newest checkpoints.", group="saving", label="Keep last", ge=1, le=10_000)
+    device: Literal["auto", "cpu", "cuda", "mps"] = dial("auto", "Where to compute; auto takes cuda, then mps, then cpu.", group="saving", label="Device")
+    dtype: Literal["auto", "float32", "bfloat16"] = dial("auto", "Arithmetic of the big model; log-probabilities are always float32.", group="saving", label="Arithmetic")
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _prompt_lines(cls, value):
+        lines = value.splitlines() if isinstance(value, str) else value
+        if not isinstance(lines, (list, tuple)):
+            return value
+        lines = [x.strip() if isinstance(x, str) else x for x in lines]
+        if isinstance(value, str):
+            lines = [x for x in lines if x]
+        if any(x == "" for x in lines):
+            raise ValueError("a prompt is empty; remove it")
+        return tuple(lines)
+
+    @model_validator(mode="after")
+    def _belong_together(self):
+        if self.sa_reg_steps > self.steps:
+            raise ValueError(f"sa_reg_steps: Leash length is {self.sa_reg_steps}, the run has {self.steps} steps. Use 0 to {self.steps}.")
+        if self.prompts_per_iteration > len(self.prompts):
+            raise ValueError(f"prompts_per_iteration: {self.prompts_per_iteration} is more than the {len(self.prompts)} prompts. Use 1 to {len(self.prompts)}, or add prompts.")
+        if "own" in self.rewards and not self.reward_file:
+            raise ValueError("reward_file: the reward `own` needs a Python file. Name it in reward_file.")
+        return self
+
+    @property
+    def trained_steps(self) -> tuple[int, ...]:
+        """Indices of the steps that are stochastic and trained: all but the last (methods.md 9.4)."""
+        return tuple(range(self.steps - 1))
+
+    def with_changes(self, **changes: Any) -> "RunConfig":
+        """A validated copy. Raises UserError."""
+        return build({**self.model_dump(), **changes})
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+FIELDS = RunConfig.model_fields
+LIVE = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["live"])
+
+
+def _bounds(name: str) -> str:
+    """What the field allows, in words."""
+    field = FIELDS[name]
+    schema = RunConfig.model_json_schema()["properties"][name]
+    parts = schema.get("anyOf", [schema])
+    words = []
+    for part in parts:
+        if "enum" in part:
+            words += [str(x) for x in part["enum"]]
+        elif "const" in part:
+            words.append(str(part["const"]))
+        elif part.get("type") in ("integer", "number"):
+            kind = "whole number" if part["type"] == "integer" else "number"
+            low = part.get("minimum", part.get("exclusiveMinimum"))
+            high = part.get("maximum")
+            if low is not None and high is not None:
+                words.append(f"{'above ' if 'exclusiveMinimum' in part else ''}{low:g} to {high:g}")
+            else:
+                words.append(f"a {kind}" + (f" above {low:g}" if low is not None else ""))
+        elif part.get("type") == "null":
+            words.append("nothing")
+        elif part.get("type") == "boolean":
+            words.append("true or false")
+        elif part.get("type") == "array":
+            words.append("1 to 5,000 lines of text")
+        elif part.get("type") == "object":
+            words.append("1 to 6 reward names, each with a weight from -10 to 10")
+        else:
+            words.append("text")
+    del field
+    return " or ".join(words)
+
+
+def _sentence(error: dict) -> UserError:
+    """One pydantic error as the line that a person reads."""
+    place = [str(x) for x in error["loc"]]
+    name = place[0] if place else ""
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, FIELDS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else " `python -m core train --help` lists them."
+        return UserError(f"{name}: there is no such setting.{hint}", name)
+    if error["type"] == "value_error":
+        text = str(error["ctx"]["error"])
+        if not name and ": " in text:
+            name = text.split(": ", 1)[0]
+            return UserError(text, name)
+        return UserError(f"{name}: {text}.", name)
+    value = repr(error.get("input"))
+    value = value if len(value) <= 60 else value[:57] + "..."
+    label = FIELDS[name].json_schema_extra["label"] if name in FIELDS else name
+    return UserError(f"{name}: {label} is {value}. Use {_bounds(name)}.", name)
+
+
+def build(values: dict[str, Any]) -> RunConfig:
+    """Validate `values`. Raises UserError that names the first wrong field."""
+    try:
+        return RunConfig(**values)
+    except ValidationError as error:
+        raise _sentence(error.errors()[0]) from None
+    except TypeError:
+        raise UserError(f"settings must be names with values, got {sorted(map(repr, values))[:3]}.") from None
+
+
+def problems(values: dict[str, Any]) -> dict[str, str]:
+    """Every wrong field with its sentence, for a form that checks as one types."""
+    try:
+        RunConfig(**values)
+        return {}
+    except ValidationError as error:
+        found = [_sentence(e) for e in error.errors()]
+        return {e.field or "": str(e) for e in reversed(found)}
+
+
+def parse_assignments(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` strings of the command line; values are YAML. Raises UserError."""
+    changes = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {pair!r}: write it as key=value, for example --set creative_beta=0.5.")
+        try:
+            changes[key.strip()] = _plain(yaml.safe_load(io.StringIO(text)))
+        except yaml.YAMLError:
+            raise UserError(f"{key}: {text!r} cannot be read. Quote text that holds : or [ or {{.", key) from None
+    return changes
+
+
+def _plain(value: Any) -> Any:
+    """YAML 1.1 reads 3e-4 as text; a person means a number."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value
+
+
+def load(path: Path) -> RunConfig:
+    """A RunConfig from a YAML file. Raises UserError."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or "it is not YAML"
+        raise UserError(f"{path}: the settings cannot be read ({reason}). Name a preset or a YAML file.") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: settings must be a list of `name: value` lines.")
+    return build({k: _plain(v) for k, v in values.items()})
+
+
+def preset_names() -> list[str]:
+    """Shipped presets, the demo first."""
+    names = sorted(p.stem for p in PRESETS.glob("*.yaml"))
+    return sorted(names, key=lambda n: (n != "collapse-demo", n))
+
+
+def preset_path(name: str) -> Path:
+    path = PRESETS / f"{name}.yaml"
+    if not NAME.fullmatch(name) or not path.exists():
+        near = difflib.get_close_matches(name, preset_names(), n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(preset_names())}."
+        raise UserError(f"preset {name!r} does not exist. {hint}")
+    return path
+
+
+def load_preset(name: str) -> RunConfig:
+    return load(preset_path(name))
+
+
+def preset_words(name: str) -> tuple[str, str]:
+    """(title, sentence): the two plain lines that a preset opens with."""
+    lines = preset_path(name).read_text(encoding="utf-8").splitlines()
+    words = [line.lstrip("# ").strip() for line in lines[:2] if line.startswith("#")]
+    return (words + ["", ""])[0], (words + ["", ""])[1]
