@@ -1,0 +1,1 @@
+"""Stochastic denoising that returns log-probabilities: schedule, transition, noise."""
