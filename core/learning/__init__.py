@@ -1,0 +1,1 @@
+"""From rewards and log-probabilities to a loss: advantages, clipped objective, regularisers."""
