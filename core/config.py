@@ -8,13 +8,15 @@ the KL weight is the pull.
 from __future__ import annotations
 
 import difflib
+import functools
 import io
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from .errors import UserError
 
@@ -31,6 +33,7 @@ def dial(default: Any, help: str, *, group: str, label: str, symbol: str = "", l
 
 
 Prompt = Annotated[str, Field(max_length=10_000)]
+RewardName = Annotated[str, Field(min_length=1)]
 
 
 class RunConfig(BaseModel):
@@ -43,7 +46,7 @@ class RunConfig(BaseModel):
     prompts: tuple[Prompt, ...] = dial(("cat",), "The prompts to train on. Duplicates are kept and counted apart.", group="prompts", label="Prompts", min_length=1, max_length=5000)
     prompts_per_iteration: int = dial(1, "How many prompts each update learns from.", group="prompts", label="Prompts per iteration", symbol="P", ge=1, le=64)
     group_size: int = dial(24, "Pictures per prompt: the group that competes. Below 8, looks cannot be counted well.", group="prompts", label="Pictures per prompt", symbol="G", ge=4, le=64)
-    rewards: dict[str, Annotated[float, Field(ge=-10, le=10)]] = dial({"clip_score": 1.0}, "Rewards by name with their weights. Each is brought to the same scale before it is weighed.", group="reward", label="Reward", min_length=1, max_length=6)
+    rewards: dict[RewardName, Annotated[float, Field(ge=-10, le=10)]] = dial({"clip_score": 1.0}, "Rewards by name with their weights. Each is brought to the same scale before it is weighed.", group="reward", label="Reward", min_length=1, max_length=6)
     reward_style: Literal["noto", "twemoji", "fluent-3d", "fluent-color", "fluent-flat"] = dial("fluent-3d", "The drawing style that the reward style_preference likes.", group="reward", label="Preferred style")
     reward_file: str | None = dial(None, "A Python file of your own with one function score(images, prompts); it is then the reward `own`.", group="reward", label="Own reward")
     iterations: int = dial(400, "How many updates to make. You can stop or add more at any time.", group="run", label="Iterations", ge=1, le=100_000)
@@ -55,7 +58,7 @@ class RunConfig(BaseModel):
     creative_max: float | None = dial(3.5, "Ceiling of the bonus, so that a lone outlier is not overpaid (our choice; none is the paper).", group="dials", label="Bonus ceiling", gt=1)
     creative_gate: Literal["none", "above_mean"] = dial("none", "Pay the bonus to all, or only to pictures whose reward is above the group's mean.", group="dials", label="Bonus paid to")
     sa_reg_steps: int = dial(0, "Holds the first K denoising steps near the base model. Early steps decide layout, so they decide variety. 0 lets go.", group="dials", label="Leash length", symbol="K", live=True, ge=0, le=1000)
-    sa_reg_weight: Union[Literal["auto"], Annotated[float, Field(ge=0, le=100)]] = dial("auto", "Strength of the leash. auto gives it the budget that a KL of sa_reg_budget would spend over all steps.", group="dials", label="Leash strength", symbol="w", live=True)
+    sa_reg_weight: Union[Literal["auto"], Annotated[float, Field(ge=0, le=100)]] = dial("auto", "Strength of the leash as a multiple of its automatic weight, which spends what a KL of sa_reg_budget would spend over all steps; auto is 1.", group="dials", label="Leash strength", symbol="w", live=True)
     sa_reg_budget: float = dial(0.04, "The KL weight whose penalty the automatic leash strength matches (equal budget, our choice).", group="dials", label="Leash budget", ge=0, le=10)
     sa_reg_space: Literal["w2_latent", "v_mse"] = dial("w2_latent", "Measure the leash on latent means (the paper) or on velocities.", group="dials", label="Leash measured on")
     cluster_k: Union[Literal["eigengap"], Annotated[int, Field(ge=1, le=12)]] = dial("eigengap", "Number of clusters in a group: found by the eigengap between 2 and 6, or fixed.", group="sampling", label="Clusters")
@@ -93,6 +96,13 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = dial("auto", "Where to compute; auto takes cuda, then mps, then cpu.", group="saving", label="Device")
     dtype: Literal["auto", "float32", "bfloat16"] = dial("auto", "Arithmetic of the big model; log-probabilities are always float32.", group="saving", label="Arithmetic")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value, info: ValidationInfo):
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise PydanticCustomError("truth_for_a_number", "true and false are no numbers")
+        return value
+
     @field_validator("prompts", mode="before")
     @classmethod
     def _prompt_lines(cls, value):
@@ -102,14 +112,16 @@ class RunConfig(BaseModel):
         lines = [x.strip() if isinstance(x, str) else x for x in lines]
         if isinstance(value, str):
             lines = [x for x in lines if x]
-        if any(x == "" for x in lines):
-            raise ValueError("a prompt is empty; remove it")
+        if "" in lines:
+            raise ValueError(f"prompt {lines.index('') + 1} of {len(lines)} is empty. Write a text or remove it")
         return tuple(lines)
 
     @model_validator(mode="after")
     def _belong_together(self):
         if self.sa_reg_steps > self.steps:
             raise ValueError(f"sa_reg_steps: Leash length is {self.sa_reg_steps}, the run has {self.steps} steps. Use 0 to {self.steps}.")
+        if self.dynamics == "cps" and self.noise_level > 1:
+            raise ValueError(f"noise_level: Noise level is {self.noise_level:g}; with cps use above 0 to 1.")
         if self.prompts_per_iteration > len(self.prompts):
             raise ValueError(f"prompts_per_iteration: {self.prompts_per_iteration} is more than the {len(self.prompts)} prompts. Use 1 to {len(self.prompts)}, or add prompts.")
         if "own" in self.rewards and not self.reward_file:
@@ -131,11 +143,28 @@ class RunConfig(BaseModel):
 
 FIELDS = RunConfig.model_fields
 LIVE = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["live"])
+TEXT = ("model", "prompts", "reward_file")  # fields in which 3e-4 is a text, not a number
 
 
+def _amount(number: float) -> str:
+    """1e-06, 0.04, 24, 100000: a bound as a person would type it."""
+    return str(int(number)) if float(number).is_integer() else f"{number:g}"
+
+
+def _shown(value: Any) -> str:
+    """A wrong value in at most 60 characters of one line."""
+    if value is None or isinstance(value, (str, list, tuple, dict)) and not value:
+        return "empty"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists nested without end
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@functools.cache
 def _bounds(name: str) -> str:
     """What the field allows, in words."""
-    field = FIELDS[name]
     schema = RunConfig.model_json_schema()["properties"][name]
     parts = schema.get("anyOf", [schema])
     words = []
@@ -149,20 +178,20 @@ def _bounds(name: str) -> str:
             low = part.get("minimum", part.get("exclusiveMinimum"))
             high = part.get("maximum")
             if low is not None and high is not None:
-                words.append(f"{'above ' if 'exclusiveMinimum' in part else ''}{low:g} to {high:g}")
+                step = f" in steps of {_amount(part['multipleOf'])}" if "multipleOf" in part else ""
+                words.append(f"{'above ' if 'exclusiveMinimum' in part else ''}{_amount(low)} to {_amount(high)}{step}")
             else:
-                words.append(f"a {kind}" + (f" above {low:g}" if low is not None else ""))
+                words.append(f"a {kind}" + (f" above {_amount(low)}" if low is not None else ""))
         elif part.get("type") == "null":
             words.append("nothing")
         elif part.get("type") == "boolean":
             words.append("true or false")
         elif part.get("type") == "array":
-            words.append("1 to 5,000 lines of text")
+            words.append("1 to 5,000 lines of text, each of at most 10,000 characters")
         elif part.get("type") == "object":
             words.append("1 to 6 reward names, each with a weight from -10 to 10")
         else:
-            words.append("text")
-    del field
+            words.append("a text")
     return " or ".join(words)
 
 
@@ -173,37 +202,47 @@ def _sentence(error: dict) -> UserError:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, FIELDS, n=1)
         hint = f" Did you mean {near[0]}?" if near else " `python -m core train --help` lists them."
-        return UserError(f"{name}: there is no such setting.{hint}", name)
+        return UserError(f"{name if name.isidentifier() and len(name) <= 60 else _shown(name)}: there is no such setting.{hint}", name)
     if error["type"] == "value_error":
         text = str(error["ctx"]["error"])
         if not name and ": " in text:
             name = text.split(": ", 1)[0]
             return UserError(text, name)
         return UserError(f"{name}: {text}.", name)
-    value = repr(error.get("input"))
-    value = value if len(value) <= 60 else value[:57] + "..."
     label = FIELDS[name].json_schema_extra["label"] if name in FIELDS else name
-    return UserError(f"{name}: {label} is {value}. Use {_bounds(name)}.", name)
+    return UserError(f"{name}: {label} is {_shown(error['input'])}. Use {_bounds(name)}.", name)
 
 
 def build(values: dict[str, Any]) -> RunConfig:
     """Validate `values`. Raises UserError that names the first wrong field."""
+    _names_with_values(values)
     try:
         return RunConfig(**values)
     except ValidationError as error:
         raise _sentence(error.errors()[0]) from None
-    except TypeError:
-        raise UserError(f"settings must be names with values, got {sorted(map(repr, values))[:3]}.") from None
+
+
+def _names_with_values(values: Any) -> None:
+    wrong = [values] if not isinstance(values, dict) else [key for key in values if not isinstance(key, str)]
+    if wrong:
+        raise UserError(f"settings must be names with values, got {_shown(wrong[0])}.")
 
 
 def problems(values: dict[str, Any]) -> dict[str, str]:
     """Every wrong field with its sentence, for a form that checks as one types."""
     try:
+        _names_with_values(values)
         RunConfig(**values)
         return {}
+    except UserError as error:
+        return {"": str(error)}
     except ValidationError as error:
         found = [_sentence(e) for e in error.errors()]
         return {e.field or "": str(e) for e in reversed(found)}
+
+
+# What yaml.safe_load raises: beside its own errors, a date without such a day, and brackets nested without end.
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 
 
 def parse_assignments(pairs: list[str]) -> dict[str, Any]:
@@ -214,15 +253,15 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UserError(f"--set {pair!r}: write it as key=value, for example --set creative_beta=0.5.")
         try:
-            changes[key.strip()] = _plain(yaml.safe_load(io.StringIO(text)))
-        except yaml.YAMLError:
-            raise UserError(f"{key}: {text!r} cannot be read. Quote text that holds : or [ or {{.", key) from None
+            changes[key.strip()] = _plain(key.strip(), yaml.safe_load(io.StringIO(text)))
+        except UNREADABLE:
+            raise UserError(f"{key}: {_shown(text)} cannot be read. Quote text that holds : or [ or {{.", key) from None
     return changes
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
     """YAML 1.1 reads 3e-4 as text; a person means a number."""
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+    if name not in TEXT and isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
         return float(value)
     return value
 
@@ -231,12 +270,12 @@ def load(path: Path) -> RunConfig:
     """A RunConfig from a YAML file. Raises UserError."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, *UNREADABLE) as error:
         reason = getattr(error, "strerror", None) or "it is not YAML"
         raise UserError(f"{path}: the settings cannot be read ({reason}). Name a preset or a YAML file.") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: settings must be a list of `name: value` lines.")
-    return build({k: _plain(v) for k, v in values.items()})
+    return build({k: _plain(k, v) for k, v in values.items()})
 
 
 def preset_names() -> list[str]:

@@ -1,0 +1,1 @@
+"""A run folder: the only door between trainer and studio. Nothing here imports torch."""
