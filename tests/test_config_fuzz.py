@@ -1,0 +1,128 @@
+"""Anything that JSON or YAML can say is either a RunConfig or one line."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.config import FIELDS, RunConfig, build, load, parse_assignments, problems
+from core.errors import UserError
+
+SCHEMA = RunConfig.model_json_schema()["properties"]
+TEXT = st.text(max_size=20)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def valid(part: dict) -> st.SearchStrategy:
+    """Values that a field's JSON schema allows."""
+    if "anyOf" in part:
+        return st.one_of([valid(p) for p in part["anyOf"]])
+    if "enum" in part:
+        return st.sampled_from(part["enum"])
+    if "const" in part:
+        return st.just(part["const"])
+    if part["type"] == "integer":
+        step = part.get("multipleOf", 1)
+        return st.integers(-(-part["minimum"] // step), part["maximum"] // step).map(lambda n: n * step)
+    if part["type"] == "number":
+        low, high = part.get("minimum", part.get("exclusiveMinimum")), part.get("maximum", 1e6)
+        return st.floats(low, high, exclude_min="exclusiveMinimum" in part)
+    if part["type"] == "boolean":
+        return st.booleans()
+    if part["type"] == "null":
+        return st.none()
+    if part["type"] == "array":
+        return st.lists(st.text(min_size=1, max_size=30).filter(str.strip), min_size=1, max_size=5)
+    if part["type"] == "object":
+        return st.dictionaries(st.text(min_size=1, max_size=20), st.floats(-10, 10), min_size=1, max_size=6)
+    return st.text(min_size=1, max_size=30)
+
+
+@st.composite
+def configs(draw) -> RunConfig:
+    values = draw(st.fixed_dictionaries({}, optional={name: valid(part) for name, part in SCHEMA.items()}))
+    values["sa_reg_steps"] = min(values.get("sa_reg_steps", 0), values.get("steps", 4))
+    values["prompts_per_iteration"] = min(values.get("prompts_per_iteration", 1), len(values.get("prompts", "x")))
+    if "own" in values.get("rewards", {}):
+        values["reward_file"] = values.get("reward_file") or "own.py"
+    return build(values)
+
+
+@given(configs())
+def test_valid_config_comes_back_from_disk_as_it_was(config):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(config.to_yaml(), encoding="utf-8", newline="\n")
+        assert load(file) == config
+    assert config.with_changes() == config
+    assert problems(config.model_dump()) == {}
+
+
+@given(configs(), st.sampled_from(sorted(FIELDS)), st.data())
+def test_one_change_changes_one_field(config, name, data):
+    value = data.draw(valid(SCHEMA[name]))
+    try:
+        changed = config.with_changes(**{name: value})
+    except UserError as error:
+        assert error.field in ("sa_reg_steps", "prompts_per_iteration", "reward_file")
+        return
+    assert {n for n in FIELDS if getattr(changed, n) != getattr(config, n)} <= {name}
+    assert getattr(changed, name) == (tuple(x.strip() for x in value) if name == "prompts" else value)
+
+
+def says_one_line(values) -> None:
+    """`build` and `problems` agree, and what they say can be shown."""
+    found = problems(values)
+    try:
+        assert isinstance(build(values), RunConfig) and found == {}
+    except UserError as error:
+        assert found[error.field or ""] == str(error)
+        for text in found.values():
+            assert text.splitlines() == [text] and len(text) < 250, text
+            text.encode("utf-8")  # printable anywhere: no lone surrogates
+
+
+@given(JSON)
+def test_any_value_at_all(value):
+    says_one_line(value)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | TEXT, JSON, max_size=5))
+def test_any_settings(values):
+    says_one_line(values)
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_any_value_of_each_field(name):
+    @settings(max_examples=12)
+    @given(JSON | st.lists(TEXT, max_size=4) | st.dictionaries(TEXT, st.floats() | JSON, max_size=7))
+    def check(value):
+        says_one_line({name: value})
+
+    check()
+
+
+@given(st.text(max_size=200) | st.sampled_from(sorted(FIELDS)).flatmap(lambda n: TEXT.map(lambda t: f"{n}={t}")))
+def test_any_assignment_of_the_command_line(pair):
+    try:
+        build(parse_assignments([pair]))
+    except UserError as error:
+        assert str(error).splitlines() == [str(error)]
+
+
+@given(st.text(max_size=200) | JSON.map(yaml.safe_dump) | st.dictionaries(st.sampled_from(sorted(FIELDS)), JSON, max_size=5).map(yaml.safe_dump))
+def test_any_file(text):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(text, encoding="utf-8", errors="replace", newline="")
+        try:
+            load(file)
+        except UserError as error:
+            assert str(error).splitlines() == [str(error)]
