@@ -45,6 +45,7 @@ def test_near_miss_of_an_unknown_setting_is_offered():
         ({"prompts": []}, "prompts: Prompts is empty. Use 1 to 5,000 lines of text, each of at most 10,000 characters."),
         ({"prompts": ["cat", " "]}, "prompts: prompt 2 of 2 is empty. Write a text or remove it."),
         ({"sa_reg_steps": 11}, "sa_reg_steps: Leash length is 11, the run has 10 steps. Use 0 to 10."),
+        ({"dynamics": "cps", "noise_level": 1.1}, "noise_level: Noise level is 1.1; with cps use above 0 to 1."),
         ({"prompts_per_iteration": 2}, "prompts_per_iteration: 2 is more than the 1 prompts. Use 1 to 1, or add prompts."),
         ({"rewards": {"own": 1}}, "reward_file: the reward `own` needs a Python file. Name it in reward_file."),
         ({"seed": 10**5000}, "seed: Seed is a int too large to show. Use 0 to 2147483647."),

@@ -50,6 +50,8 @@ def configs(draw) -> RunConfig:
     values = draw(st.fixed_dictionaries({}, optional={name: valid(part) for name, part in SCHEMA.items()}))
     values["sa_reg_steps"] = min(values.get("sa_reg_steps", 0), values.get("steps", 4))
     values["prompts_per_iteration"] = min(values.get("prompts_per_iteration", 1), len(values.get("prompts", "x")))
+    if values.get("dynamics") == "cps":
+        values["noise_level"] = min(values.get("noise_level", 1.0), 1.0)
     if "own" in values.get("rewards", {}):
         values["reward_file"] = values.get("reward_file") or "own.py"
     return build(values)
@@ -71,7 +73,7 @@ def test_one_change_changes_one_field(config, name, data):
     try:
         changed = config.with_changes(**{name: value})
     except UserError as error:
-        assert error.field in ("sa_reg_steps", "prompts_per_iteration", "reward_file")
+        assert error.field in ("sa_reg_steps", "prompts_per_iteration", "reward_file", "noise_level")
         return
     assert {n for n in FIELDS if getattr(changed, n) != getattr(config, n)} <= {name}
     assert getattr(changed, name) == (tuple(x.strip() for x in value) if name == "prompts" else value)

@@ -60,6 +60,12 @@ def test_iteration_is_written_whole_or_not_at_all(db):
         db.add_iteration(1, 0.5, {"reward": 1.0}, pictures())
     assert (count(db, "iterations"), count(db, "pictures"), db.status()["iteration"]) == (0, 0, 0)
 
+    db.write("CREATE TRIGGER full BEFORE UPDATE ON status BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises(sqlite3.Error, match="disk full"):
+        db.add_iteration(1, 0.5, {"reward": 1.0}, [picture(1)])
+    assert (count(db, "iterations"), count(db, "pictures")) == (0, 0)
+    db.write("DROP TRIGGER full")
+
     db.add_iteration(1, 0.5, {"reward": 1.0}, [picture(1, n) for n in range(3)])
     assert (count(db, "iterations"), count(db, "pictures"), db.status()["iteration"]) == (1, 3, 1)
 
