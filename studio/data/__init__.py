@@ -1,0 +1,1 @@
+"""What the screens show, read from run folders: plain functions without a browser."""

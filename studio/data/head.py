@@ -1,0 +1,109 @@
+"""The little that a watching page asks for once a second, and what it asks for once per run."""
+
+from __future__ import annotations
+
+import os
+import time
+from statistics import median
+from typing import Any
+
+from core.config import FIELDS, LIVE, RunConfig
+from core.runs import folder
+from core.runs.database import ALIVE, Database
+from core.runs.folder import Run
+
+from .history import finite, history
+from .presets import describe
+
+_WORDS = {
+    "preparing": "Preparing", "running": "Running", "pausing": "Pausing", "paused": "Paused", "sampling": "Sampling",
+    "stopping": "Stopping", "stopped": "Stopped", "finished": "Finished", "failed": "Failed", "died": "Failed", "silent": "Not answering",
+}
+_LOG_TAIL = 4000  # characters
+
+
+def head(run: Run, db: Database) -> dict[str, Any]:
+    """State, progress, times, memory, waiting commands and dials in force of `run`."""
+    status = db.status()
+    state = folder.state(status)
+    past = history(run, db)
+    config = run.config()
+    recent = [r for r in past.rows[-10:] if r["iteration"] > 0]
+    pace = median(r["duration"] for r in recent) if recent else None
+    finished, of = status.get("iteration", 0), status.get("iterations") or config.iterations
+    maps = db.row("SELECT max(id) AS newest FROM events WHERE kind = 'map'")
+    message, remedy, details = _last_words(run, state, status)
+    return finite({
+        "name": run.name, "state": state, "word": _WORDS.get(state, state), "alive": state in ALIVE or state == "silent",
+        "message": message, "remedy": remedy, "details": details, "silent_for": round(time.time() - status.get("heartbeat", 0)),
+        "iteration": finished, "iterations": of, "phase": status.get("phase", ""), "done": status.get("done", 0), "total": status.get("total", 0),
+        "saved_at": status.get("saved_at", 0), "device": status.get("device", ""),
+        "memory_used": status.get("memory_used", 0), "memory_total": status.get("memory_total", 0),
+        "pace": pace, "phases": _mean_phases(recent), "left": pace * max(0, of - finished) if pace is not None else None,
+        "epoch": past.epoch, "newest": past.rows[-1]["iteration"] if past.rows else -1, "maps": maps["newest"] or 0,
+        "verdict": past.rows[-1]["verdict"] if past.rows and recent else None,
+        "dials": dials_in_force(config, past.dials), "turns": past.dials[-50:],
+        "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
+    })
+
+
+def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """Values of the live dials after every recorded turn."""
+    values = {name: getattr(config, name) for name in LIVE}
+    values.update({t["name"]: t["new"] for t in turns if t["name"] in values})
+    return values
+
+
+def _mean_phases(rows: list[dict[str, Any]]) -> dict[str, float]:
+    names = {name for r in rows for name in r["phases"]}
+    return {n: sum(r["phases"].get(n) or 0 for r in rows) / len(rows) for n in sorted(names)}
+
+
+def _last_words(run: Run, state: str, status: dict[str, Any]) -> tuple[str, str, str]:
+    """(message, remedy, details) for a person; a trainer that died without a word is described from outside."""
+    if state == "died":
+        saved = status.get("saved_at", 0)
+        kept = f" Saved at {saved}." if saved else " Nothing was saved yet."
+        return f"The trainer stopped by itself at {status.get('iteration', 0)}.{kept}", "Its last words are in the details.", log_tail(run)
+    if state == "silent":
+        return "No sign from the trainer.", "Charts stay. Wait, or end it.", ""
+    details = status.get("details", "") or (log_tail(run) if state == "failed" else "")
+    return status.get("message", ""), status.get("remedy", ""), details
+
+
+def log_tail(run: Run) -> str:
+    """The end of log.txt."""
+    try:
+        with open(run.log, "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_TAIL))
+            return log.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def info(run: Run, db: Database) -> dict[str, Any]:
+    """What does not change from second to second: settings, prompts, what each live dial is called."""
+    config = run.config()
+    mapped = {r["prompt"] for r in db.rows("SELECT prompt FROM prompts WHERE mapped = 1")}
+    return {
+        "name": run.name, "config": config.model_dump(mode="json"), "preset": describe(config), "trained": list(config.trained_steps),
+        "prompts": [{"prompt": i, "text": text, "mapped": i in mapped} for i, text in enumerate(config.prompts)],
+        "looks": _looks(db), "labels": {n: FIELDS[n].json_schema_extra["label"] for n in LIVE},
+        "symbols": {n: FIELDS[n].json_schema_extra["symbol"] for n in LIVE},
+    }
+
+
+def _looks(db: Database) -> dict[str, list[dict[str, Any]]]:
+    looks: dict[str, list[dict[str, Any]]] = {}
+    for r in db.rows("SELECT prompt, look, share, picture FROM looks ORDER BY prompt, look"):
+        looks.setdefault(str(r["prompt"]), []).append({"look": r["look"], "share": r["share"], "picture": r["picture"]})
+    return looks
+
+
+def brief(run: Run) -> dict[str, Any]:
+    """One line of the list of runs."""
+    with run.database(readonly=True) as db:
+        status = db.status()
+    state = folder.state(status)
+    return {"name": run.name, "state": state, "word": _WORDS.get(state, state), "alive": state in ALIVE or state == "silent",
+            "iteration": status.get("iteration", 0), "iterations": status.get("iterations", 0)}

@@ -1,0 +1,58 @@
+// Shortcuts, never while typing, and the list of them.
+
+import { state, view, viewed, emit } from './store.js';
+import { $, h } from './dom.js';
+
+const LIST = [
+  ['1, 2', 'Setup, Live'], ['Ctrl Enter', 'Start training'], ['Space', 'Pause or resume the run'], ['Shift S', 'Stop the run'], ['K', 'Play or pause the replay'],
+  ['← →', 'Iteration before, after (Shift: ten)'], ['F', 'Follow the newest iteration'], ['0', 'Fit the whole map'], ['B', 'Base pictures on or off'],
+  ['[ ]', 'Prompt before, after'], ['T', 'Light or dark'], ['?', 'This list'], ['Esc', 'Close'],
+];
+
+export const typing = (target) => target.closest?.('input:not([type=range]), textarea, select, [contenteditable]');
+
+export function installKeys({ show, turnTheme }) {
+  const click = (id) => document.getElementById(id)?.click();
+  const step = (by) => state.screen === 'live' && view({ iteration: viewed() + by });
+  const plain = {
+    1: () => show('setup'), 2: () => show('live'), ' ': () => click('mm-pause'), k: () => click('mm-play'), f: () => view({ iteration: null }), 0: () => emit('fit'),
+    b: () => click('mm-base'), t: turnTheme, '?': toggleList, '[': () => prompt(-1), ']': () => prompt(1),
+  };
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) {
+      if (event.key === 'Enter' && event.ctrlKey && state.screen === 'setup') click('mm-start');
+      return;
+    }
+    if (typing(event.target)) return;
+    const tag = event.target.tagName;
+    if (event.key === ' ' && (tag === 'BUTTON' || tag === 'SUMMARY')) return;
+    if (event.key.startsWith('Arrow')) {
+      if (tag === 'INPUT' || event.target.closest?.('[role=tab], [role=radio], [role=slider], .mm-map')) return;
+      if (event.key === 'ArrowLeft') step(event.shiftKey ? -10 : -1);
+      if (event.key === 'ArrowRight') step(event.shiftKey ? 10 : 1);
+      return;
+    }
+    if (event.key === 'S' && event.shiftKey) return click('mm-stop');
+    const action = plain[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (action) {
+      event.preventDefault();
+      action();
+    }
+  });
+}
+
+function prompt(by) {
+  const choices = state.info?.prompts.filter((p) => p.mapped) ?? [];
+  const at = choices.findIndex((p) => p.prompt === state.prompt);
+  if (choices[at + by]) view({ prompt: choices[at + by].prompt });
+}
+
+export function toggleList() {
+  const open = $('#mm-keys');
+  if (open) return open.open ? open.close() : open.showModal();
+  const box = h('dialog', { id: 'mm-keys', class: 'mm', 'aria-label': 'Keyboard shortcuts', onclick: (e) => e.target === box && box.close() },
+    h('h2', {}, 'Keyboard shortcuts'), h('dl', {}, LIST.map(([key, what]) => [h('dt', {}, key), h('dd', {}, what)])),
+    h('button', { class: 'btn', onclick: () => box.close() }, 'Close'));
+  document.body.append(box);
+  return box.showModal();
+}

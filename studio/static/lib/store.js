@@ -1,0 +1,192 @@
+// One place for what all views share: the run, the viewed prompt and iteration, and everything read from the server.
+// Views subscribe with on(); they never fetch the same thing twice, so they can never disagree.
+
+import { Dots, decode } from './dots.js';
+
+const POLL = 1000; // milliseconds
+const LOST_AFTER = 3; // failed polls
+const query = new URLSearchParams(location.search);
+
+export const state = {
+  run: query.get('run'), screen: null, prompt: query.has('prompt') ? Number(query.get('prompt')) : null, iteration: query.has('it') ? Number(query.get('it')) : null,
+  head: null, info: null, rows: [], base: null, dots: new Dots(), runs: [], order: 'look', failures: 0,
+};
+
+const listeners = {};
+/** Call `f` whenever one of `names` happens: run, head, info, rows, base, dots, view, theme, lost, runs, dialsturned. */
+export function on(names, f) {
+  for (const name of names.split(' ')) (listeners[name] ||= []).push(f);
+}
+export function emit(name) {
+  for (const f of listeners[name] || []) f();
+}
+
+// --- talking to the server ----------------------------------------------------------------------------------------
+async function request(path, options = {}) {
+  const answer = await fetch(path, options);
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({ error: `The studio answered ${answer.status}.` }));
+  throw Object.assign(new Error(problem.error || 'The studio could not answer.'), { field: problem.field, status: answer.status });
+}
+export const get = async (path) => (await request(path)).json();
+export const getBinary = async (path) => decode(await (await request(path)).arrayBuffer());
+export const post = async (path, body = {}) =>
+  (await request(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json();
+export const runPath = (rest) => `/api/runs/${encodeURIComponent(state.run)}/${rest}`;
+export const thumb = (id) => runPath(`thumb/${id}.webp`);
+
+/** Ask the trainer for something, then look at once whether it took it. */
+export async function command(body) {
+  const answer = await post(runPath('commands'), body);
+  poll();
+  return answer;
+}
+
+// --- the viewed moment ----------------------------------------------------------------------------------------------
+export const newest = () => Math.max(0, state.head ? state.head.newest : 0);
+export const following = () => state.iteration === null;
+export const viewed = () => (following() ? newest() : Math.min(state.iteration, newest()));
+export const promptInfo = () => (state.info && state.info.prompts[state.prompt]) || null;
+export const looksOf = (prompt = state.prompt) => (state.info && state.info.looks[String(prompt)]) || [];
+
+/** The last row up to `iteration`, or undefined. */
+export function rowAt(iteration, suits = () => true) {
+  let low = 0, high = state.rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (state.rows[middle].iteration <= iteration) low = middle + 1;
+    else high = middle;
+  }
+  for (let i = low - 1; i >= 0; i--) if (suits(state.rows[i])) return state.rows[i];
+  return undefined;
+}
+/** Smoothed shares of each look, then of new pictures, of the viewed prompt at `iteration`. */
+export function sharesAt(iteration) {
+  const key = String(state.prompt), row = rowAt(iteration, (r) => key in r.shares);
+  return row ? row.shares[key] : null;
+}
+
+export function view(change) {
+  if ('iteration' in change) change.iteration = change.iteration === null || change.iteration >= newest() ? null : Math.max(0, Math.round(change.iteration));
+  const prompt = 'prompt' in change && change.prompt !== state.prompt;
+  Object.assign(state, change);
+  writeAddress();
+  if (prompt) loadMap();
+  emit('view');
+  loadDots();
+}
+
+export function writeAddress() {
+  const address = new URL(location.href);
+  const values = { run: state.run, screen: state.screen, prompt: state.prompt || null, it: state.iteration };
+  for (const [name, value] of Object.entries(values)) value == null ? address.searchParams.delete(name) : address.searchParams.set(name, value);
+  if (address.href !== location.href) history.replaceState(history.state, '', address);
+}
+
+export function openRun(name) {
+  if (name !== state.run) Object.assign(state, { prompt: null, iteration: null });
+  Object.assign(state, { run: name, head: null, info: null, rows: [], base: null, dots: new Dots() });
+  writeAddress();
+  emit('run');
+  poll();
+}
+
+// --- polling --------------------------------------------------------------------------------------------------------
+let timer = null, busy = false, again = false;
+
+export async function poll() {
+  clearTimeout(timer);
+  if (busy) { again = true; return; }
+  busy = true;
+  try {
+    if (!document.hidden) await look();
+    if (state.failures >= LOST_AFTER) { state.failures = 0; emit('lost'); }
+    state.failures = 0;
+  } catch (problem) {
+    if (problem.status === 404 && state.run) await forget();
+    else if (++state.failures >= LOST_AFTER) emit('lost');
+  } finally {
+    busy = false;
+    timer = setTimeout(poll, again ? 0 : POLL);
+    again = false;
+  }
+}
+
+async function look() {
+  if (!state.run) return findRun();
+  const run = state.run, head = await get(runPath('head'));
+  if (run !== state.run) return undefined;
+  const before = state.head;
+  if (before && before.epoch !== head.epoch) Object.assign(state, { rows: [], dots: new Dots(), iteration: null });
+  const changed = !before || before.maps !== head.maps || (before.newest < 0 && head.newest >= 0) || before.epoch !== head.epoch;
+  state.head = head;
+  if (changed) {
+    const info = await get(runPath('info'));
+    if (run !== state.run) return undefined;
+    state.info = info;
+    if (state.prompt === null || !info.prompts[state.prompt]) state.prompt = (info.prompts.find((p) => p.mapped) || { prompt: 0 }).prompt;
+    emit('info');
+    await loadMap();
+  }
+  await loadRows(run);
+  emit('head');
+  return loadDots();
+}
+
+async function findRun() {
+  state.runs = (await get('/api/runs')).runs;
+  const best = state.runs.find((r) => r.alive) || state.runs[0];
+  if (best) openRun(best.name);
+  emit('runs');
+}
+
+/** The run's folder is gone. */
+async function forget() {
+  Object.assign(state, { run: null, head: null, info: null, rows: [], base: null, dots: new Dots(), prompt: null, iteration: null });
+  writeAddress();
+  emit('run');
+}
+
+export async function listRuns() {
+  state.runs = (await get('/api/runs')).runs;
+  emit('runs');
+}
+
+async function loadRows(run) {
+  const last = () => (state.rows.length ? state.rows[state.rows.length - 1].iteration : -1);
+  if (state.head.newest <= last()) return;
+  for (let more = true; more;) {
+    const answer = await get(runPath(`series?since=${last()}`));
+    if (run !== state.run) return;
+    state.rows.push(...answer.rows);
+    more = answer.more;
+  }
+  emit('rows');
+}
+
+async function loadMap() {
+  const run = state.run, prompt = state.prompt;
+  const base = await getBinary(runPath(`base?prompt=${prompt}`));
+  if (run !== state.run || prompt !== state.prompt) return;
+  state.base = base;
+  state.dots = new Dots(base.method);
+  emit('base');
+}
+
+async function loadDots() {
+  const { run, prompt, dots } = state;
+  if (!run || !state.base) return;
+  const range = dots.missing(viewed(), newest());
+  if (!range) return;
+  dots.asked(range);
+  try {
+    const columns = await getBinary(runPath(`points?prompt=${prompt}&since=${range.since}&until=${range.until}&method=${dots.method}`));
+    if (dots !== state.dots) return;
+    dots.add(columns, range);
+    emit('dots');
+  } finally {
+    dots.asked(null);
+  }
+}
+
+document.addEventListener('visibilitychange', () => document.hidden || poll());

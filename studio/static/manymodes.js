@@ -1,0 +1,92 @@
+// The studio's one script: mounts views as Gradio builds their places, follows the screens, starts the polling.
+
+import { state, on, emit, poll, writeAddress } from './lib/store.js';
+import { installKeys } from './lib/keys.js';
+import { strip } from './views/strip.js';
+import { setup } from './views/setup.js';
+import { live } from './views/live.js';
+
+const VIEWS = { strip, setup, live };
+
+function mount(place) {
+  if (place.dataset.mounted) return;
+  place.dataset.mounted = 'yes';
+  VIEWS[place.dataset.view](place);
+}
+
+// Views ask for their script as soon as Gradio has built them; those that came first are waiting in the list.
+const waiting = window.manymodesViews || [];
+window.manymodesViews = { push: mount };
+waiting.forEach(mount);
+
+// --- screens ------------------------------------------------------------------------------------------------------
+const tab = (name) => document.getElementById(`tab-${name}-button`);
+
+export function show(name) {
+  const button = tab(name);
+  if (button && button.getAttribute('aria-selected') !== 'true') button.click();
+}
+
+document.addEventListener('click', (event) => {
+  const button = event.target.closest?.('#screens [role=tab]');
+  if (button) opened(button.dataset.tabId);
+});
+
+function opened(name) {
+  if (state.screen === name) return;
+  state.screen = name;
+  localStorage.setItem('manymodes.screen', name);
+  writeAddress();
+  emit('screen');
+}
+
+document.addEventListener('keydown', (event) => {
+  const button = event.target.closest?.('#screens [role=tab]');
+  const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+  if (!button || !step) return;
+  const all = [...button.parentNode.querySelectorAll('[role=tab]')];
+  const next = all[(all.indexOf(button) + step + all.length) % all.length];
+  event.preventDefault();
+  next.focus();
+  next.click();
+});
+
+/** Open the screen of the address, else the one used last. Gradio builds the tabs a moment after this script runs. */
+function firstScreen() {
+  const button = tab('setup');
+  if (!button) return setTimeout(firstScreen, 30);
+  const wanted = new URLSearchParams(location.search).get('screen') || localStorage.getItem('manymodes.screen') || 'setup';
+  opened(tab(wanted) ? wanted : 'setup');
+  return show(state.screen);
+}
+
+// --- light and dark -----------------------------------------------------------------------------------------------
+function paint(theme) {
+  document.documentElement.dataset.theme = theme;
+  document.body.classList.toggle('dark', theme === 'dark');
+  emit('theme');
+}
+
+function turnTheme() {
+  const theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark';
+  localStorage.setItem('manymodes.theme', theme);
+  paint(theme);
+}
+
+window.manymodes = Object.assign(window.manymodes || {}, { state, show, turnTheme });
+installKeys({ show, turnTheme });
+on('lost head runs', lostBand);
+firstScreen();
+paint(document.documentElement.dataset.theme);
+poll();
+
+/** A band on top while the server does not answer. The run is a process of its own and goes on. */
+function lostBand() {
+  const lost = state.failures >= 3;
+  let band = document.getElementById('mm-lost');
+  if (lost && !band) {
+    band = Object.assign(document.createElement('div'), { id: 'mm-lost', textContent: 'Lost the studio’s server. The run goes on by itself. Trying again every second.' });
+    band.setAttribute('role', 'alert');
+    document.body.append(band);
+  } else if (!lost && band) band.remove();
+}

@@ -1,0 +1,107 @@
+"""The studio on a port of its own, a fake trainer, and a browser page that notices every outside request."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or "/usr/bin/chromium"
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+
+
+class FakeTrainer:
+    """starter(run) for studio.shell.build: starts fake_worker.py; ends what it started."""
+
+    def __init__(self, **env: str):
+        self.env = env
+        self.started: list[subprocess.Popen] = []
+
+    def __call__(self, run, *, resume: bool = False) -> subprocess.Popen:
+        command = [sys.executable, str(HERE / "fake_worker.py"), str(run.path)]
+        process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1", **self.env}, stderr=open(run.log, "ab"), start_new_session=True)
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.wait()
+
+
+@dataclass
+class Studio:
+    url: str
+    runs: Path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Callable[..., Studio]]:
+    """server(runs_dir, starter=...) serves the studio and returns its address; ended after the module."""
+    import uvicorn
+
+    from studio.shell import build
+
+    running = []
+
+    def serve(runs: Path, **options) -> Studio:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        instance = uvicorn.Server(uvicorn.Config(build(runs, **options), host="127.0.0.1", port=port, log_level="warning"))
+        thread = threading.Thread(target=instance.run, daemon=True)
+        thread.start()
+        running.append((instance, thread))
+        end = time.time() + 20
+        while not instance.started and time.time() < end:
+            time.sleep(0.02)
+        assert instance.started
+        return Studio(f"http://127.0.0.1:{port}", Path(runs))
+
+    yield serve
+    for instance, thread in running:
+        instance.should_exit = True
+        thread.join(5)
+
+
+@pytest.fixture
+def trainer() -> Iterator[FakeTrainer]:
+    fake = FakeTrainer()
+    yield fake
+    fake.end()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not Path(CHROMIUM).exists():
+        pytest.skip("no Chromium on this computer")
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page of 1440 x 900. page.outside and page.wrong list outside requests and script errors; both must stay empty."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    view = context.new_page()
+    view.outside, view.wrong = [], []
+    view.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else view.outside.append(r.url))
+    view.on("pageerror", lambda e: view.wrong.append(str(e)))
+    yield view
+    context.close()
+    assert view.outside == []
+    assert view.wrong == []
