@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-SAVE_EVERY = 500
+SAVE_EVERY = 250
 
 
 class Averaged:
@@ -112,43 +112,50 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
 
     @staticmethod
-    def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-        """Five Newton-Schulz steps towards the nearest semi-orthogonal matrix."""
+    def _orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+        """Five Newton-Schulz steps towards the nearest semi-orthogonal matrices, (N, rows, columns)."""
         a, b, c = 3.4445, -4.7750, 2.0315
-        tall = matrix.shape[0] > matrix.shape[1]
-        x = (matrix.T if tall else matrix).bfloat16()
-        x = x / (x.norm() + 1e-7)
+        tall = matrices.shape[1] > matrices.shape[2]
+        x = (matrices.mT if tall else matrices).bfloat16()
+        x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
         for _ in range(5):
-            gram = x @ x.T
-            x = a * x + (b * gram + c * gram @ gram) @ x
-        return (x.T if tall else x).float()
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return (x.mT if tall else x).float()
 
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            rate, beta = group["lr"], group["momentum"]
+            rate, beta, decay = group["lr"], group["momentum"], 1 - group["lr"] * group["weight_decay"]
+            by_shape: dict[tuple, list[tuple[torch.Tensor, torch.Tensor]]] = {}
             for p in group["params"]:
                 if p.grad is None:
                     continue
                 state = self.state[p]
                 if "momentum" not in state:
                     state["momentum"], state["count"] = torch.zeros_like(p), torch.zeros(())
-                    if not self._is_matrix(p):
-                        state["square"] = torch.zeros_like(p)
+                if "square" not in state and not self._is_matrix(p):
+                    state["square"] = torch.zeros_like(p)
                 state["count"] += 1
+                p.mul_(decay)
                 if self._is_matrix(p):
                     state["momentum"].lerp_(p.grad, 1 - beta)
                     direction = p.grad.lerp(state["momentum"], beta).flatten(1)
-                    scale = 0.2 * max(direction.shape) ** 0.5
-                    update = (self._orthogonal(direction) * scale).view_as(p)
+                    by_shape.setdefault(tuple(direction.shape), []).append((p, direction))
                 else:
                     count = state["count"].item()
                     state["momentum"].lerp_(p.grad, 0.1)
                     state["square"].lerp_(p.grad.square(), 0.01)
                     mean = state["momentum"] / (1 - 0.9**count)
-                    update = mean / ((state["square"] / (1 - 0.99**count)).sqrt() + 1e-8)
-                p.mul_(1 - rate * group["weight_decay"]).sub_(update, alpha=rate)
+                    p.sub_(mean / ((state["square"] / (1 - 0.99**count)).sqrt() + 1e-8), alpha=rate)
+            for shape, members in by_shape.items():  # equal shapes in one batched product: many small ones are slow
+                updates = self._orthogonal(torch.stack([d for _, d in members]))
+                for (p, _), update in zip(members, updates):
+                    p.sub_(update.view_as(p), alpha=rate * 0.2 * max(shape) ** 0.5)
 
     @staticmethod
     def _is_matrix(p: torch.Tensor) -> bool:
-        return p.ndim >= 2 and min(p.flatten(1).shape) >= 16
+        """Kernels and plain matrices; long thin ones (embeddings, modulation, class heads) are AdamW's."""
+        if p.ndim < 2 or min(p.flatten(1).shape) < 16:
+            return False
+        return p.ndim > 2 or max(p.shape) < 6 * min(p.shape)

@@ -140,6 +140,15 @@ def worker_process(status: dict) -> psutil.Process | None:
         return None
 
 
+def claim(db: Database) -> None:
+    """Write this process into the run as its worker. Raises UserError if another worker has it."""
+    other = worker_process(db.status())
+    if other is not None and other.pid != os.getpid():
+        raise UserError(f"{db.path.parent.name}: another trainer (process {other.pid}) has this run. Stop it first.")
+    me = psutil.Process()
+    db.set_status(state="preparing", message="Loading the model", remedy="", details="", phase="loading", pid=me.pid, process_started=me.create_time())
+
+
 def state(status: dict) -> str:
     """The state a person should see: as written, but 'died' if the worker is gone and 'silent' if it does not beat."""
     written = status.get("state", "preparing")

@@ -1,0 +1,1 @@
+"""Pretrained pipelines behind one small interface."""

@@ -1,0 +1,54 @@
+"""What the trainer asks of any model: conditions from prompts, a velocity, pictures from latents, a LoRA on or off."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from ..sampling.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Encoded prompts. `context` (B, L, E), `pooled` (B, E'); the negative pair is there when guidance is used."""
+
+    context: torch.Tensor
+    pooled: torch.Tensor
+    negative_context: torch.Tensor | None = None
+    negative_pooled: torch.Tensor | None = None
+
+    def __getitem__(self, rows: torch.Tensor | slice) -> "Conditions":
+        pick = lambda x: None if x is None else x[rows]
+        return Conditions(pick(self.context), pick(self.pooled), pick(self.negative_context), pick(self.negative_pooled))
+
+
+class Backbone(Protocol):
+    """A pretrained pipeline with a trainable adapter."""
+
+    device: torch.device
+    latent_shape: tuple[int, int, int]  # (C, H, W) of one picture
+    arithmetic: str  # 'float32' or 'bfloat16', as chosen
+
+    def schedule(self, steps: int) -> Schedule: ...
+
+    def encode(self, prompts: list[str], *, guidance: float) -> Conditions:
+        """Conditions of B prompts; each distinct prompt is encoded once and kept."""
+
+    def velocity(self, x: torch.Tensor, i: int, schedule: Schedule, conditions: Conditions, *, guidance: float) -> torch.Tensor:
+        """v(x_i, sigma_i, c), float32 (B, C, H, W), for x float32."""
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pictures float32 (B, 3, H', W') in [0, 1]."""
+
+    def adapter(self) -> dict[str, nn.Parameter]:
+        """The trainable parameters by name, in a fixed order."""
+
+    def reference(self) -> AbstractContextManager:
+        """Within it the adapter is off: the base model."""
+
+    def export_lora(self, folder) -> None:
+        """Write the adapter as a LoRA file that stock diffusers loads."""

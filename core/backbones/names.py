@@ -1,0 +1,40 @@
+"""Which model a name means. Imports nothing heavy, so that the studio can ask as one types."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..config import MODELS
+from ..errors import UserError
+
+PIPELINES = ("StableDiffusion3Pipeline",)
+
+
+def model_path(name: str) -> str:
+    """The embedded model's folder, a folder as given, or a hub name. Raises UserError that says what is missing."""
+    embedded = MODELS / name
+    if "/" not in name and "\\" not in name and (embedded / "model_index.json").exists():
+        return str(embedded)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return str(folder)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return name
+    raise UserError(f"model: {name!r} is neither an embedded model nor a folder here nor a hub name. Use emoji-sd3, a folder, or owner/name.", "model")
+
+
+def check_model(name: str) -> None:
+    """Raises UserError if the model is a folder that cannot be used; a hub name is looked up only when it is loaded."""
+    folder = Path(model_path(name))
+    if not folder.is_dir():
+        return
+    index = folder / "model_index.json"
+    try:
+        kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+    except FileNotFoundError:
+        raise UserError(f"model: {name} holds no model_index.json, so it is not a diffusers folder. Name the folder that holds it.", "model") from None
+    except (OSError, ValueError, AttributeError):
+        raise UserError(f"model: {index} cannot be read. Copy the model again.", "model") from None
+    if kind not in PIPELINES:
+        raise UserError(f"model: {name} is a {kind}. Use a {' or '.join(PIPELINES)} (SD 3 or SD 3.5), or emoji-sd3.", "model")

@@ -1,0 +1,74 @@
+"""The base measure: pictures of the untouched model, taken once, from which every later number is judged.
+
+Per prompt on the map: looks, the PCA plane, the base level of variety. Over all: the scale of every reward. Kept in
+base.npz (plain arrays), so that a resumed run is judged by the same yardstick.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .config import RunConfig
+from .diversity.looks import Looks
+from .diversity.metrics import vendi_per_group
+from .diversity.projection import Pca
+from .runs.folder import write_atomically
+from .training import BASE, Trainer
+
+
+@dataclass
+class PromptBase:
+    looks: Looks
+    pca: Pca
+
+    def place(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(look per picture, PCA coordinates (N, 2)) of features (N, F)."""
+        return self.looks.assign(features), self.pca.transform(features)
+
+
+def mapped_prompts(config: RunConfig) -> list[int]:
+    """Prompts for which looks and the map are fixed: evenly spread over the list when it is long."""
+    n = len(config.prompts)
+    return sorted({int(x) for x in np.linspace(0, n - 1, min(n, config.base_prompts))})
+
+
+def picture_prompt(trainer: Trainer, prompt: int, count: int, done: Callable[[int], None]) -> tuple[list[int], torch.Tensor]:
+    """`count` base pictures of one prompt, with their seeds, made in groups; `done` hears how many there are."""
+    size = trainer.config.group_size
+    seeds = trainer.seeds(BASE, 0, prompt, count)
+    parts = []
+    for start in range(0, count, size):
+        parts.append(trainer.pictures(prompt, seeds[start : start + size], purpose=BASE, base=True))
+        done(min(count, start + size))
+    return seeds, torch.cat(parts)
+
+
+def vendi_at(features: torch.Tensor, size: int) -> float:
+    """Mean Vendi score over whole groups of `size`, comparable with a training group. (N, F) -> number."""
+    groups = len(features) // size
+    return vendi_per_group(features[: groups * size].view(groups, size, -1)).mean().item()
+
+
+def save(path: Path, prompts: dict[int, PromptBase]) -> None:
+    arrays = {}
+    for prompt, base in prompts.items():
+        arrays |= {f"{prompt}/looks/{k}": v for k, v in base.looks.to_arrays().items()}
+        arrays |= {f"{prompt}/pca/{k}": v for k, v in base.pca.to_arrays().items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path) -> dict[int, PromptBase]:
+    found: dict[int, dict[str, dict]] = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for key in arrays.files:
+            prompt, part, name = key.split("/", 2)
+            found.setdefault(int(prompt), {}).setdefault(part, {})[name] = arrays[key]
+    return {p: PromptBase(Looks.from_arrays(parts["looks"]), Pca.from_arrays(parts["pca"])) for p, parts in found.items()}

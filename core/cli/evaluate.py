@@ -1,0 +1,96 @@
+"""Measure base against tuned: reward and variety at every checkpoint, on fixed seeds, by the deterministic sampler.
+
+    python -m core evaluate runs/first
+    python -m core evaluate --claim --seeds 3      # collapse-demo against diverse-grpo, trained side by side first
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ..config import load_preset
+from ..errors import UserError
+from ..runs import folder
+
+SPACES = {"clip": "clip (the bonus's own)", "pixels": "pixels (held out)"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument("--claim", action="store_true", help="train collapse-demo and diverse-grpo for some seeds and compare them at equal reward")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of --claim (default 3)")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs/claim"), help="where --claim keeps its runs; finished ones are not trained again")
+    parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="with --claim: change a setting of both presets")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.claim:
+        return claim(args.run_dir, args.seeds, args.assignments)
+    if not args.runs:
+        raise UserError("evaluate: name a run folder, or use --claim.")
+    for path in args.runs:
+        show(path.name, measured(folder.Run(path)))
+    return 0
+
+
+def measured(run: folder.Run) -> list:
+    """The run's trajectory, measured once and kept in evaluation.json beside it."""
+    from ..evaluation import Measure, trajectory
+
+    if not run.exists():
+        raise UserError(f"{run.path}: there is no run here. Name a folder that holds config.yaml.")
+    kept = run.path / "evaluation.json"
+    with run.database(readonly=True) as db:
+        iteration = db.status()["iteration"]
+    if kept.exists():
+        found = json.loads(kept.read_text())
+        if found["iteration"] == iteration:
+            return [Measure(**m) for m in found["measures"]]
+    measures = trajectory(run)
+    folder.write_atomically(kept, json.dumps({"iteration": iteration, "measures": [asdict(m) for m in measures]}, indent=1))
+    return measures
+
+
+def show(name: str, measures: list) -> None:
+    print(f"\n{name}\n{'iteration':>10} {'reward':>8} {'looks, clip':>12} {'looks, pixels':>14}")
+    for m in measures:
+        print(f"{'base' if m.iteration == 0 else m.iteration:>10} {m.reward:8.2f} {m.clip:12.2f} {m.pixels:14.2f}")
+
+
+def claim(where: Path, seeds: int, assignments: list[str]) -> int:
+    """Train both presets for every seed, measure them, and print what the README says."""
+    import numpy as np
+
+    from ..config import parse_assignments
+    from ..evaluation import at_reward
+    from ..worker import carry_out
+
+    tracks: dict[str, list[list]] = {"collapse-demo": [], "diverse-grpo": []}
+    for seed in range(seeds):
+        for preset, found in tracks.items():
+            run = folder.Run(where / f"{preset}-{seed}")
+            if not run.exists():
+                config = load_preset(preset).with_changes(**parse_assignments(assignments), seed=seed, checkpoint_every=5, keep_checkpoints=10_000)
+                run = folder.create(run.path, config)
+            with run.database(readonly=True) as db:
+                finished = db.status()["state"] == "finished"
+            if not finished:
+                code = carry_out(run, resume=True)
+                if code:
+                    return code
+            found.append(measured(run))
+            show(run.name, found[-1])
+    print(f"\ncollapse-demo against diverse-grpo, {seeds} seeds, 48 pictures a prompt, mean (smallest to largest)")
+    for space, words in SPACES.items():
+        lost, kept = [], []
+        for plain, diverse in zip(tracks["collapse-demo"], tracks["diverse-grpo"]):
+            base, last = plain[0], plain[-1]
+            lost.append(1 - getattr(last, space) / getattr(base, space))
+            reward = min(last.reward, max(m.reward for m in diverse))
+            kept.append(at_reward(diverse, reward, space) / at_reward(plain, reward, space) - 1)
+        for label, values in (("collapse-demo loses", lost), ("at equal reward diverse-grpo keeps more by", kept)):
+            print(f"  {words:26} {label:44} {np.mean(values):6.1%}  ({min(values):.1%} to {max(values):.1%})")
+    return 0

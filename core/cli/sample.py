@@ -1,0 +1,46 @@
+"""Pictures of the base and the tuned model on the same seeds, side by side in one PNG.
+
+    python -m core sample runs/first --prompt cat --count 24 --out cats.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import UserError
+from ..runs import folder
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--prompt", help="text of the prompt (default: the run's first)")
+    parser.add_argument("--count", type=int, default=24, help="pictures a side (default 24)")
+    parser.add_argument("--seed", type=int, default=0, help="first seed; the others follow it")
+    parser.add_argument("--iteration", type=int, help="checkpoint (default: the newest)")
+    parser.add_argument("--strength", type=float, default=1.0, help="LoRA strength, 0 to 1.5 (default 1)")
+    parser.add_argument("--out", type=Path, help="PNG to write (default: export/ in the run)")
+
+
+def run(args: argparse.Namespace) -> int:
+    source = folder.Run(args.run)
+    if not source.exists():
+        raise UserError(f"{args.run}: there is no run here. Name a folder that holds config.yaml.")
+    if not 1 <= args.count <= 256:
+        raise UserError(f"count: {args.count} pictures. Use 1 to 256.")
+    if not 0 <= args.strength <= 1.5:
+        raise UserError(f"strength: {args.strength}. Use 0 to 1.5.")
+    from ..grids import side_by_side
+    from ..loading import open_run
+
+    trainer = open_run(source, args.iteration)
+    prompt = args.prompt if args.prompt is not None else trainer.config.prompts[0]
+    seeds = list(range(args.seed, args.seed + args.count))
+    trainer.adopt(trainer.config.with_changes(prompts=[prompt], prompts_per_iteration=1))
+    base = trainer.pictures(0, seeds, purpose=0, base=True)
+    trainer.backbone.set_strength(args.strength)
+    tuned = trainer.pictures(0, seeds, purpose=0, base=False)
+    out = args.out or source.export / f"base-and-tuned-{args.seed}.png"
+    side_by_side(base, tuned, prompt=prompt, seeds=seeds, run=source.name, strength=args.strength).save(out)
+    print(out)
+    return 0

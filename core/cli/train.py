@@ -1,0 +1,84 @@
+"""Train a preset, a YAML file or a run folder.
+
+    python -m core train collapse-demo --run-dir runs/first --set iterations=40
+    python -m core train runs/first --resume
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..config import FIELDS, RunConfig, build, load, load_preset, parse_assignments
+from ..errors import UserError
+from ..runs import checkpoints, folder
+
+
+def settings_help() -> str:
+    """Every setting with its default and its words, for --help."""
+    lines = ["settings for --set (name = default):"]
+    for name, field in FIELDS.items():
+        symbol = field.json_schema_extra["symbol"]
+        lines.append(f"  {name} = {field.default}{f'   ({symbol})' if symbol else ''}\n      {field.description}")
+    return "\n".join(lines).replace("%", "%%")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="PRESET|FILE|RUN", help="a preset's name, a YAML file, or a run folder")
+    parser.add_argument("--run-dir", type=Path, help="folder for the new run (default: the next free name under runs/)")
+    parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="change a setting; may be repeated")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint; --set iterations=N adds more")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # started by the studio on a folder it made
+    parser.epilog = settings_help()
+
+
+def run(args: argparse.Namespace) -> int:
+    changes = parse_assignments(args.assignments)
+    given = folder.Run(Path(args.what))
+    if given.exists():
+        run = _existing(given, changes, args)
+    else:
+        config = load(Path(args.what)) if Path(args.what).suffix in (".yaml", ".yml") else load_preset(args.what)
+        config = build({**config.model_dump(), **changes})
+        check_before_loading(config)
+        target = args.run_dir or Path("runs") / folder.next_name(Path("runs"), Path(args.what).stem)
+        if folder.Run(target).exists() and args.resume:
+            run = _existing(folder.Run(target), changes, args)
+        else:
+            run = folder.create(target, config)
+    with run.database() as db:  # say who carries it out before torch takes its seconds to load
+        folder.claim(db)
+    from ..worker import carry_out
+
+    code = carry_out(run, resume=args.resume)
+    if not args.worker:
+        with run.database(readonly=True) as db:
+            print(f"{db.status()['message']}  {run.path}")
+    return code
+
+
+def _existing(run: folder.Run, changes: dict, args: argparse.Namespace) -> folder.Run:
+    if not (args.resume or args.worker):
+        raise UserError(f"{run.path}: a run is here already. Continue it with --resume, or choose another --run-dir.", "run_dir")
+    folder.check_disk(run.path)
+    config = run.config()
+    if changes:
+        fixed = set(changes) - {"iterations", "checkpoint_every", "keep_checkpoints"}
+        if fixed and checkpoints.all_of(run):
+            raise UserError(f"{sorted(fixed)[0]}: this is fixed when a run starts. When resuming, only iterations and saving can change.")
+        config = config.with_changes(**changes)
+        folder.write_atomically(run.config_file, config.to_yaml())
+    check_before_loading(config)
+    return run
+
+
+def check_before_loading(config: RunConfig) -> None:
+    """Everything that can be wrong and can be told without loading a model. Raises UserError."""
+    from ..rewards.names import check_names
+
+    check_names(config.rewards)
+    if config.reward_file and not Path(config.reward_file).is_file():
+        raise UserError(f"reward_file: {config.reward_file} is not a file. Name a Python file with a function score(images, prompts).", "reward_file")
+    from ..backbones.names import check_model
+
+    check_model(config.model)

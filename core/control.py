@@ -1,0 +1,131 @@
+"""The worker's side of the commands: pause and stop between micro-steps, dials and pictures between iterations."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from .config import FIELDS, LIVE, RunConfig
+from .errors import UserError
+from .runs.database import Database
+
+POLL_EVERY = 0.1  # seconds between looks at the commands
+PAUSED_POLL = 0.1
+
+
+class Stopped(Exception):
+    """A person asked the run to stop."""
+
+
+class Control:
+    """Answers commands on the worker's own thread; a second thread beats the heart, also while a step is long."""
+
+    def __init__(self, db: Database, device_type: str = "cpu"):
+        self.db, self.device_type = db, device_type
+        self._looked = 0.0
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._heart.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(1.0):
+            used, total = memory(self.device_type)
+            self.db.set_status(memory_used=used, memory_total=total)
+
+    def between(self) -> None:
+        """Called between micro-steps. Raises Stopped; waits here while paused."""
+        if time.monotonic() - self._looked < POLL_EVERY:
+            return
+        self._looked = time.monotonic()
+        self._stop_or_pause(paused=False)
+
+    def _stop_or_pause(self, *, paused: bool) -> None:
+        for command, kind, _ in self.db.pending():
+            if kind == "stop":
+                self.db.set_status(state="stopping", message="Stopping")
+                self.db.answer(command)
+                raise Stopped
+            if kind == "pause":
+                self.db.answer(command)
+                if not paused:
+                    self._wait()
+                    return
+            if kind == "resume":
+                self.db.answer(command)
+                if paused:
+                    return
+
+    def _wait(self) -> None:
+        before = self.db.status()["state"]
+        self.db.set_status(state="paused", message="Paused")
+        self.db.add_event("state", self.db.status()["iteration"] + 1, state="paused")
+        while True:
+            time.sleep(PAUSED_POLL)
+            for command, kind, _ in self.db.pending():
+                if kind == "stop":
+                    self.db.set_status(state="stopping", message="Stopping")
+                    self.db.answer(command)
+                    raise Stopped
+                if kind in ("pause", "resume"):
+                    self.db.answer(command)
+                if kind == "resume":
+                    self.db.set_status(state=before, message="")
+                    self.db.add_event("state", self.db.status()["iteration"] + 1, state="running")
+                    return
+
+    def take_changes(self, config: RunConfig, iteration: int, adopt: Callable[[RunConfig], None]) -> RunConfig:
+        """Turned dials, adopted in order; each change in force from `iteration` on is an event."""
+        for command, kind, body in self.db.pending():
+            if kind != "set":
+                continue
+            changes = body.get("changes") or {body.get("name"): body.get("value")}
+            try:
+                fixed = [name for name in changes if name not in LIVE]
+                if fixed:
+                    label = FIELDS[fixed[0]].json_schema_extra["label"] if fixed[0] in FIELDS else fixed[0]
+                    raise UserError(f"{fixed[0]}: {label} is fixed when the run starts. These can change: {', '.join(LIVE)}.")
+                changed = config.with_changes(**changes)
+                adopt(changed)
+            except UserError as error:
+                self.db.answer(command, str(error))
+                continue
+            for name in changes:
+                old, new = getattr(config, name), getattr(changed, name)
+                if old != new:
+                    self.db.add_event("dial", iteration, name=name, old=old, new=new)
+            config = changed
+            self.db.answer(command)
+        return config
+
+    def take_samples(self) -> list[tuple[int, dict]]:
+        """Waiting requests for pictures: (command id, body)."""
+        return [(command, body) for command, kind, body in self.db.pending() if kind == "sample"]
+
+
+def memory(device_type: str) -> tuple[int, int]:
+    """(used, total) bytes: of the GPU if there is one, otherwise resident memory of this process and the computer's RAM."""
+    if device_type == "cuda":
+        import torch
+
+        free, total = torch.cuda.mem_get_info()
+        return total - free, total
+    return psutil.Process().memory_info().rss, psutil.virtual_memory().total
+
+
+def peak_memory(device_type: str) -> int:
+    """Bytes at the peak since the process began."""
+    if device_type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_reserved()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

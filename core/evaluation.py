@@ -1,0 +1,88 @@
+"""Base against tuned on the same seeds, by the deterministic sampler, in two feature spaces.
+
+Variety is the Vendi score (Friedman and Dieng 2022) per prompt, then averaged. `clip` is the space that the bonus is
+paid in; `pixels` is held out: it marks the work that the bonus cannot have optimised directly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .base import mapped_prompts
+from .diversity.metrics import vendi
+from .loading import open_run, restore
+from .runs import checkpoints
+from .runs.folder import Run
+from .training import SAMPLE, Trainer
+
+PICTURES = 48  # per prompt; Vendi depends on it, so it is always the same
+PIXEL_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One checkpoint, averaged over prompts. `iteration` 0 is the base model."""
+
+    iteration: int
+    reward: float
+    clip: float
+    pixels: float
+
+
+def pixel_features(images: torch.Tensor, centre: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """(unit features (N, 3 * 16 * 16), the centre taken off): small pictures minus the base's mean picture."""
+    small = F.adaptive_avg_pool2d(images.float().cpu(), PIXEL_SIDE).flatten(1)
+    centre = small.mean(0) if centre is None else centre
+    return F.normalize(small - centre, dim=1), centre
+
+
+class Evaluator:
+    """Fixed prompts and seeds; remembers the base's mean pictures for the held-out space."""
+
+    def __init__(self, trainer: Trainer, pictures: int = PICTURES):
+        self.trainer, self.pictures = trainer, pictures
+        self.prompts = mapped_prompts(trainer.config)
+        self.centres: dict[int, torch.Tensor] = {}
+
+    def images(self, prompt: int, *, base: bool) -> torch.Tensor:
+        seeds = self.trainer.seeds(SAMPLE, 0, prompt, self.pictures)
+        return self.trainer.pictures(prompt, seeds, purpose=SAMPLE, base=base)
+
+    def measure(self, iteration: int) -> Measure:
+        """Measure the weights that the trainer holds; iteration 0 measures the base and must come first."""
+        rewards, clips, pixels = [], [], []
+        for prompt in self.prompts:
+            images = self.images(prompt, base=iteration == 0)
+            text = self.trainer.config.prompts[prompt]
+            raw = self.trainer.rewards(images, [text] * len(images)).raw
+            rewards.append(self.trainer.rewards.combine(raw).nanmean().item())
+            clips.append(vendi(self.trainer.perceptual.embed(images)))
+            features, centre = pixel_features(images, self.centres.get(prompt))
+            self.centres.setdefault(prompt, centre)
+            pixels.append(vendi(features))
+        return Measure(iteration, float(np.mean(rewards)), float(np.mean(clips)), float(np.mean(pixels)))
+
+
+def trajectory(run: Run) -> list[Measure]:
+    """The base and every checkpoint that the run kept."""
+    saved = checkpoints.all_of(run)
+    trainer = open_run(run, saved[-1] if saved else None)
+    evaluator = Evaluator(trainer)
+    measures = [evaluator.measure(0)]
+    for iteration in saved:
+        restore(trainer, run, iteration)
+        measures.append(evaluator.measure(iteration))
+    return measures
+
+
+def at_reward(measures: list[Measure], reward: float, space: str) -> float:
+    """Variety where a trajectory first reaches `reward`, interpolated between checkpoints; nan if it never does."""
+    for before, after in zip(measures, measures[1:]):
+        if before.reward <= reward <= after.reward:
+            share = (reward - before.reward) / max(after.reward - before.reward, 1e-12)
+            return getattr(before, space) * (1 - share) + getattr(after, space) * share
+    return float("nan")

@@ -1,0 +1,252 @@
+"""The worker: one process that carries out a run, writes what it finds and answers commands. Ends by itself.
+
+Exit codes: 0 finished or stopped, 2 a person must change something, 1 a fault of the program.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+import time
+import traceback
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from . import base
+from .config import ROOT, RunConfig
+from .control import Control, Stopped, peak_memory
+from .errors import UserError
+from .loading import build_trainer
+from .pictures import picture_rows
+from .runs import checkpoints, folder
+from .runs.database import Database
+from .training import SAMPLE, Iteration, Trainer
+
+
+class Worker:
+    """Carries out one run from its folder."""
+
+    def __init__(self, run: folder.Run, *, resume: bool, follow: bool = True):
+        self.run, self.resume, self.follow = run, resume, follow
+        self.config: RunConfig = run.config()
+        self.db: Database = run.database()
+        self.iteration = 0
+        self.prompts: dict[int, base.PromptBase] = {}
+
+    def carry_out(self) -> int:
+        folder.claim(self.db)
+        self.db.set_status(iterations=self.config.iterations)
+        for command, kind, _ in self.db.pending():  # what was asked of a process that is gone
+            if kind != "set":
+                self.db.answer(command, "the trainer was not running")
+        self.control = Control(self.db)
+        try:
+            self._prepare()
+            self._loop()
+            self._end("finished", f"Finished {self.iteration} iterations.")
+            return 0
+        except Stopped:
+            self._end("stopped", f"Stopped at {self.iteration}.")
+            return 0
+        except KeyboardInterrupt:
+            self._end("stopped", f"Stopped at {self.iteration} from the keyboard.")
+            return 0
+        except BaseException as error:
+            return self._last_words(error)
+        finally:
+            self.control.close()
+            self.db.close()
+
+    # --- before the loop ----------------------------------------------------------------------------------------
+    def _prepare(self) -> None:
+        config = self.config
+        state: dict = {}
+        tensors = None
+        saved = checkpoints.all_of(self.run)
+        if self.resume and saved:
+            tensors, state = checkpoints.load(self.run, saved[-1])
+            config = self.config = config.with_changes(**state["dials"])
+        self.trainer = build_trainer(config, arithmetic=state.get("arithmetic"))
+        backbone = self.trainer.backbone
+        self.control.device_type = backbone.device.type
+        self.trainer.between = self.control.between
+        self.db.set_status(device=f"{backbone.device.type}, {backbone.arithmetic}")
+        self.control.between()
+
+        measured = self.run.path / "base.npz"
+        if measured.exists():
+            self.prompts = base.load(measured)
+            scale = json.loads((self.run.path / "rewards.json").read_text())
+            self.trainer.rewards.load_state_dict(scale)
+        else:
+            self._measure_base()
+        if tensors is not None:
+            self.trainer.load(tensors, state["scalars"])
+            self.iteration = state["iteration"]
+        self.db.forget_after(self.iteration)
+        if self.resume:
+            self.db.add_event("state", self.iteration + 1, state="resumed")
+        if self.follow:
+            self._start_mapper()
+
+    def _measure_base(self) -> None:
+        """Base pictures of every mapped prompt; looks, PCA and the scale of the rewards follow from them."""
+        config, trainer = self.config, self.trainer
+        self.db.write("DELETE FROM pictures")
+        self.db.write("DELETE FROM looks")
+        chosen = base.mapped_prompts(config)
+        for number, text in enumerate(config.prompts):
+            self.db.write("INSERT OR REPLACE INTO prompts (prompt, text, mapped) VALUES (?, ?, ?)", number, text, 0)
+        total = config.base_pictures * len(chosen)
+        raw: dict[int, dict[str, torch.Tensor]] = {}
+        rows: dict[int, tuple] = {}
+        for turn, prompt in enumerate(chosen):
+            def done(n: int, turn=turn) -> None:
+                made = turn * config.base_pictures + n
+                self.db.set_status(phase="base pictures", done=made, total=total, message=f"Making {total} base pictures, {made} done")
+            done(0)
+            seeds, images = base.picture_prompt(trainer, prompt, config.base_pictures, done)
+            raw[prompt] = trainer.rewards(images, [config.prompts[prompt]] * len(seeds)).raw
+            features = trainer.perceptual.embed(images)
+            rows[prompt] = (seeds, images, features)
+        trainer.rewards.fit_scale({name: torch.cat([r[name] for r in raw.values()]) for name in config.rewards})
+        self.db.set_status(phase="map", message="Finding the looks", done=0, total=0)
+        variety, shares = {}, {}
+        for prompt, (seeds, images, features) in rows.items():
+            plain = features.float().cpu().numpy()
+            looks, pca = base.Looks.fit(plain, seed=config.seed), base.Pca.fit(plain)
+            self.prompts[prompt] = base.PromptBase(looks, pca)
+            quality = trainer.rewards.combine(raw[prompt])
+            ids = self.db.add_pictures(picture_rows(
+                "base", 0, prompt, seeds, images, plain, raw[prompt], quality, placed=self.prompts[prompt].place(plain),
+            ))
+            labels = looks.assign(plain)
+            shares[str(prompt)] = looks.shares(labels)
+            for look, share in enumerate(shares[str(prompt)][:-1]):
+                self.db.write("INSERT INTO looks VALUES (?, ?, ?, ?)", prompt, look, share, ids[int(looks.medoids[look])])
+            self.db.write("UPDATE prompts SET mapped = 1 WHERE prompt = ?", prompt)
+            variety[str(prompt)] = base.vendi_at(features, config.group_size)
+        self.db.add_iteration(0, 0.0, {
+            "reward": 0.0, "reward_raw": {n: torch.cat([r[n] for r in raw.values()]).mean().item() for n in config.rewards},
+            "vendi": float(np.mean(list(variety.values()))), "vendi_by_prompt": variety, "look_shares": shares, "dials": self._dials(),
+        })
+        folder.write_atomically(self.run.path / "rewards.json", json.dumps(trainer.rewards.state_dict()))
+        base.save(self.run.path / "base.npz", self.prompts)
+
+    def _start_mapper(self) -> None:
+        """The map is laid out by a process of its own: UMAP's compiling must not hold up training."""
+        with open(self.run.log, "ab") as log:
+            subprocess.Popen([sys.executable, "-m", "core.mapper", str(self.run.path.absolute())], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    # --- the loop -----------------------------------------------------------------------------------------------
+    def _loop(self) -> None:
+        config = self.config
+        self.db.set_status(state="running", message="", phase="make", done=0, total=0)
+        bar = tqdm(total=config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None)
+        while self.iteration < self.config.iterations:
+            self.control.between()
+            self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
+            self._sample_on_request()
+            start = time.perf_counter()
+            iteration = self.trainer.iterate(self.iteration + 1)
+            self.iteration += 1
+            self._record(iteration, start)
+            bar.update()
+            bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
+            if self.iteration % self.config.checkpoint_every == 0:
+                self._save()
+        bar.close()
+
+    def _record(self, iteration: Iteration, start: float) -> None:
+        """Write the iteration and its pictures in one transaction, with what writing took last time."""
+        clock = time.perf_counter()
+        group, metrics, G = iteration.group, iteration.metrics, self.config.group_size
+        rows, shares, rewards = [], {}, {}
+        for p, prompt in enumerate(group.prompts):
+            part = slice(p * G, (p + 1) * G)
+            plain = group.features[part].float().cpu().numpy()
+            placed = self.prompts[prompt].place(plain) if prompt in self.prompts else None
+            rows += picture_rows(
+                "train", self.iteration, prompt, group.seeds[part], group.images[part], plain, {n: v[part] for n, v in group.raw.items()}, group.quality[p],
+                placed=placed, bonus=group.bonus[p] if self.config.creative_beta > 0 else None, clusters=group.labels[p],
+            )
+            if placed:
+                labels, quality = placed[0], group.quality[p].cpu().numpy()
+                known = self.prompts[prompt].looks
+                shares[str(prompt)] = known.shares(labels)
+                rewards[str(prompt)] = [float(quality[labels == k].mean()) if (labels == k).any() else None for k in range(len(shares[str(prompt)]) - 1)]
+        now = time.perf_counter()
+        iteration.seconds["write"] = now - clock + getattr(self, "_commit_seconds", 0.0)
+        metrics |= {"look_shares": shares, "look_rewards": rewards, "seconds": iteration.seconds, "dials": self._dials(), "memory": peak_memory(self.control.device_type)}
+        self.db.add_iteration(self.iteration, now - start, metrics, rows)
+        self._commit_seconds = time.perf_counter() - now
+
+    def _sample_on_request(self) -> None:
+        """Pictures with the current weights by the deterministic sampler, for `sample` commands."""
+        for command, body in self.control.take_samples():
+            prompt = body.get("prompt", 0)
+            if not isinstance(prompt, int) or not 0 <= prompt < len(self.config.prompts):
+                self.db.answer(command, f"prompt: {prompt!r} is not in the list. Use 0 to {len(self.config.prompts) - 1}.")
+                continue
+            self.db.set_status(state="sampling", message="Sampling")
+            seeds = self.trainer.seeds(SAMPLE, 0, prompt, self.config.group_size)
+            images = self.trainer.pictures(prompt, seeds, purpose=SAMPLE, base=False)
+            group = self.trainer.judge([prompt], seeds, images)
+            plain = group.features.float().cpu().numpy()
+            placed = self.prompts[prompt].place(plain) if prompt in self.prompts else None
+            self.db.add_pictures(picture_rows("sample", self.iteration, prompt, seeds, images, plain, group.raw, group.quality[0], placed=placed))
+            self.db.add_event("sample", self.iteration, prompt=prompt, seeds=seeds)
+            self.db.answer(command)
+            self.db.set_status(state="running", message="")
+
+    def _dials(self) -> dict:
+        values = self.config.model_dump(mode="json")
+        return {name: values[name] for name, f in type(self.config).model_fields.items() if f.json_schema_extra["live"]}
+
+    def _save(self) -> None:
+        state = {"dials": self._dials(), "arithmetic": self.trainer.backbone.arithmetic, "scalars": self.trainer.scalars()}
+        checkpoints.save(self.run, self.iteration, self.trainer.tensors(), state, keep=self.config.keep_checkpoints)
+        self.db.set_status(saved_at=self.iteration)
+        self.db.add_event("checkpoint", self.iteration)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+    def _end(self, state: str, message: str) -> None:
+        if self.iteration and self.iteration not in checkpoints.all_of(self.run):
+            self._save()
+        if self.iteration:
+            self.trainer.backbone.export_lora(self.run.export)
+        self.db.add_event("state", self.iteration + 1, state=state)
+        self.db.set_status(state=state, message=message, phase="", pid=None)
+
+    def _last_words(self, error: BaseException) -> int:
+        """Why the run ended, what is safe and what to do, in the database and on stderr."""
+        tail = "".join(traceback.format_exception(error))[-4000:]
+        saved = checkpoints.all_of(self.run)
+        safe = f" Saved at {saved[-1]}." if saved else ""
+        where = f", iteration {self.iteration + 1}."
+        if isinstance(error, UserError):
+            message, remedy, code = str(error), "", 2
+        elif isinstance(error, torch.OutOfMemoryError) or isinstance(error, MemoryError) or "not enough memory" in str(error):
+            fewer = max(1, self.config.micro_batch // 2)
+            message, remedy, code = f"Ran out of memory{where}{safe}", f"Continue with {fewer} pictures in flight.", 2
+        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES):
+            message, remedy, code = f"The run folder cannot be written ({error.strerror}){where}{safe}", "Free some space or fix the folder, then resume.", 2
+        else:
+            message, remedy, code = f"The trainer stopped on a fault of its own ({type(error).__name__}){where}{safe}", "Resume from the last checkpoint, or copy the report.", 1
+        print(message, remedy, file=sys.stderr)
+        if code == 1:
+            print(tail, file=sys.stderr)
+        try:
+            self.db.set_status(state="failed", message=message, remedy=remedy, details=tail, pid=None)
+        except Exception as second:  # a full disk may refuse even this; the log has it
+            print(f"(the database did not take the last words: {second})", file=sys.stderr)
+        return code
+
+
+def carry_out(run: folder.Run, *, resume: bool) -> int:
+    """Carry out `run` in this process; the exit code. Raises UserError if another worker has it."""
+    return Worker(run, resume=resume).carry_out()
