@@ -51,8 +51,8 @@ export function promptBox() {
 
 export function rewardBox() {
   const list = h('div', { class: 'rewards' });
-  const add = h('select', { class: 'sel', 'aria-label': 'Add a reward', onchange: (e) => { const n = e.target.value; e.target.value = ''; if (n) put({ ...form.values.rewards, [n]: 1 }); } });
-  const style = control('reward_style'), file = ownFile();
+  const add = h('select', { class: 'sel add', 'aria-label': 'Add a reward', onchange: (e) => { const n = e.target.value; e.target.value = ''; if (n) put({ ...form.values.rewards, [n]: 1 }); } });
+  const style = control('reward_style', 'Which style'), file = ownFile();
   const put = (rewards) => set('rewards', rewards);
   let key = '';
   form.draws.push(() => {

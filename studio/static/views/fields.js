@@ -34,7 +34,7 @@ export function advanced() {
   }));
 }
 
-export function control(name) {
+export function control(name, title = null) {
   const known = form.known.fields[name], parts = known.schema.anyOf || [known.schema], choice = parts.find((p) => p.enum);
   const sign = known.symbol ? h('i', { class: 'sym' }, ` ${known.symbol}`) : null;
   let input;
@@ -49,5 +49,5 @@ export function control(name) {
     input = h('input', { class: 'numin', 'aria-label': known.label, autocomplete: 'off', placeholder: empty ? 'none' : '', oninput: (e) => set(name, empty && e.target.value.trim() === '' ? null : read(e.target.value)) });
     form.draws.push(() => { if (document.activeElement !== input) input.value = form.values[name] ?? ''; });
   }
-  return field(name, h('div', { class: 'line', title: known.help }, h('span', {}, known.label, sign), input));
+  return field(name, h('div', { class: 'line', title: known.help }, h('span', {}, title ?? known.label, sign), input));
 }

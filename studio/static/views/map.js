@@ -279,16 +279,18 @@ export function map(root) {
     }
     draw();
   });
-  on('base info run', () => {
+  const fresh = () => {
     pinned = near = null;
     card.hidden = true;
     measure();
     listPrompts();
     say($('.much', root), state.base ? `base model, ${state.base.n} pictures, never moves` : 'base model, never moves');
     later();
-  });
+  };
+  on('base info run', fresh);
   on('view', listPrompts);
   on('fit', fit);
+  fresh(); // this screen may be built long after the run was read
 }
 
 function spread(trail) {

@@ -25,7 +25,7 @@ export function pictures(root) {
   }
 
   async function load() {
-    if (!state.run || !state.head || !root.clientWidth) return;
+    if (!state.run || !state.info || !root.clientWidth) return;
     const now = `${state.run}:${state.head.epoch}:${state.prompt}:${viewed()}:${state.head.maps}`;
     if (now === key || now === wanted) return;
     wanted = now;

@@ -195,11 +195,11 @@ function drawSchedule() {
 function drawBudget() {
   const m = form.checked?.measured, time = $('.bud.time', root), memory = $('.bud.memory', root);
   say($('.side', time), m ? `${seconds(m.pace)} per iteration` : '');
-  say($('.value', time), m ? seconds(m.pace * Number(form.values.iterations || 0)) : '–');
+  say($('.value', time), m ? seconds(m.pace * Number(form.values.iterations || 0)) : '');
   say($('small', time), m ? `for ${form.values.iterations} iterations` : 'not measured yet');
   const fits = m && m.memory_total ? m.memory <= m.memory_total : null;
   say($('.side', memory), fits === null ? '' : fits ? 'Fits' : 'Does not fit');
-  say($('.value', memory), m && m.memory ? `${giga(m.memory)} GB` : '–');
+  say($('.value', memory), m && m.memory ? `${giga(m.memory)} GB` : '');
   say($('small', memory), m && m.memory ? (m.memory_total ? `of ${giga(m.memory_total)} GB` : '') : 'not measured yet');
   say($('.prov', time), m ? `Measured in the run ${m.run} on this computer (${m.device || 'device unknown'}).` : 'The first iterations of such a run show it, in the strip and then here.');
 }

@@ -55,7 +55,7 @@ function put(id, big, small = '', share = null, title = '') {
   say($('small', box), small);
   if (share !== null) $('.bar i', box).style.width = `${(100 * share).toFixed(1)}%`;
   box.title = title;
-  box.style.visibility = big ? '' : 'hidden';
+  box.hidden = !big;
 }
 
 function draw() {
