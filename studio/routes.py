@@ -18,8 +18,9 @@ from core.runs.folder import Run
 
 from .data import head as heads
 from .data import points as dots
-from .data import setup
+from .data import setup, started
 from .data.history import history
+from .data.settings import settings
 
 Starter = Callable[..., Any]
 _ASKED_OF_A_TRAINER = ("pause", "resume", "stop", "sample")
@@ -53,7 +54,9 @@ def routes(runs: Path, starter: Starter) -> APIRouter:
 
     @api.post("/runs")
     def start(body: dict = Body()) -> dict:
-        return {"run": setup.start(_dict(body, "config"), str(body.get("name", "")), runs, starter)}
+        run = setup.make(_dict(body, "config"), str(body.get("name", "")), runs)
+        started.remember(run, starter(run))
+        return {"run": run.name}
 
     @api.get("/runs/{name}/head")
     def head(name: str) -> dict:
@@ -82,7 +85,7 @@ def routes(runs: Path, starter: Starter) -> APIRouter:
 
     @api.get("/runs/{name}/pictures")
     def pictures(name: str, iteration: int, prompt: int = 0) -> dict:
-        count = run_of(name).config().group_size
+        count = settings(run_of(name)).group_size
         with reading(name) as db:
             return dots.pictures(db, prompt, iteration, count)
 
@@ -123,12 +126,12 @@ def routes(runs: Path, starter: Starter) -> APIRouter:
         run = run_of(name)
         with reading(name) as db:
             status = db.status()
-        state = folder.state(status)
+        state = started.state(run, status)
         if state in folder.ALIVE or state == "silent":
             raise UserError(f"{name} has a trainer already.", "run")
         with run.database() as db:
             db.set_status(state="preparing", message="Starting the trainer", remedy="", details="", pid=None)
-        starter(run, resume=True)
+        started.remember(run, starter(run, resume=True))
         return {"run": name}
 
     return api
@@ -155,7 +158,7 @@ def _changes(run: Run, db: Database, changes: dict[str, Any]) -> dict[str, Any]:
             raise UserError(f"{name}: this is fixed when the run starts. Live are {', '.join(LIVE)}.", name)
     if not changes:
         raise UserError("changes: name at least one dial.", "changes")
-    config = run.config()
+    config = settings(run)
     in_force = heads.dials_in_force(config, history(run, db).dials)
     checked = config.with_changes(**{**in_force, **changes})
     return {name: getattr(checked, name) for name in changes}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from statistics import median
 from typing import Any
 
-from core.config import FIELDS, LIVE, RunConfig
-from core.runs import folder
+from core.config import LIVE, RunConfig
 from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
+from . import started
 from .history import finite, history
 from .presets import describe
+from .settings import settings
 
 _WORDS = {
     "preparing": "Preparing", "running": "Running", "pausing": "Pausing", "paused": "Paused", "sampling": "Sampling",
@@ -25,9 +27,9 @@ _LOG_TAIL = 4000  # characters
 def head(run: Run, db: Database) -> dict[str, Any]:
     """State, progress, times, memory, waiting commands and dials in force of `run`."""
     status = db.status()
-    state = folder.state(status)
+    state = started.state(run, status)
     past = history(run, db)
-    config = run.config()
+    config = settings(run)
     recent = [r for r in past.rows[-10:] if r["iteration"] > 0]
     pace = median(r["duration"] for r in recent) if recent else None
     finished, of = status.get("iteration", 0), status.get("iterations") or config.iterations
@@ -43,6 +45,7 @@ def head(run: Run, db: Database) -> dict[str, Any]:
         "epoch": past.epoch, "newest": past.rows[-1]["iteration"] if past.rows else -1, "maps": maps["newest"] or 0,
         "verdict": past.rows[-1]["verdict"] if past.rows and recent else None,
         "dials": dials_in_force(config, past.dials), "turns": past.dials[-50:],
+        "refused": _refused(db),
         "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
     })
 
@@ -52,6 +55,13 @@ def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, 
     values = {name: getattr(config, name) for name in LIVE}
     values.update({t["name"]: t["new"] for t in turns if t["name"] in values})
     return values
+
+
+def _refused(db: Database) -> list[dict[str, Any]]:
+    """The newest dial turn, if the trainer did not take it within the last half minute, with its sentence."""
+    newest = "SELECT max(id) FROM commands WHERE kind = 'set'"
+    found = db.rows(f"SELECT body, answer FROM commands WHERE id = ({newest}) AND taken > ? AND answer NOT IN ('ok', 'undone')", time.time() - 30)
+    return [{"changes": json.loads(r["body"]).get("changes", {}), "answer": r["answer"]} for r in found]
 
 
 def _mean_phases(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -64,7 +74,8 @@ def _last_words(run: Run, state: str, status: dict[str, Any]) -> tuple[str, str,
     if state == "died":
         saved = status.get("saved_at", 0)
         kept = f" Saved at {saved}." if saved else " Nothing was saved yet."
-        return f"The trainer stopped by itself at {status.get('iteration', 0)}.{kept}", "Its last words are in the details.", log_tail(run)
+        words = log_tail(run)
+        return f"The trainer stopped by itself at {status.get('iteration', 0)}.{kept}", "Its last words are in the details." if words else "", words
     if state == "silent":
         return "No sign from the trainer.", "Charts stay. Wait, or end it.", ""
     details = status.get("details", "") or (log_tail(run) if state == "failed" else "")
@@ -83,13 +94,12 @@ def log_tail(run: Run) -> str:
 
 def info(run: Run, db: Database) -> dict[str, Any]:
     """What does not change from second to second: settings, prompts, what each live dial is called."""
-    config = run.config()
+    config = settings(run)
     mapped = {r["prompt"] for r in db.rows("SELECT prompt FROM prompts WHERE mapped = 1")}
     return {
         "name": run.name, "config": config.model_dump(mode="json"), "preset": describe(config), "trained": list(config.trained_steps),
         "prompts": [{"prompt": i, "text": text, "mapped": i in mapped} for i, text in enumerate(config.prompts)],
-        "looks": _looks(db), "labels": {n: FIELDS[n].json_schema_extra["label"] for n in LIVE},
-        "symbols": {n: FIELDS[n].json_schema_extra["symbol"] for n in LIVE},
+        "looks": _looks(db),
     }
 
 
@@ -104,6 +114,6 @@ def brief(run: Run) -> dict[str, Any]:
     """One line of the list of runs."""
     with run.database(readonly=True) as db:
         status = db.status()
-    state = folder.state(status)
+    state = started.state(run, status)
     return {"name": run.name, "state": state, "word": _WORDS.get(state, state), "alive": state in ALIVE or state == "silent",
             "iteration": status.get("iteration", 0), "iterations": status.get("iterations", 0)}

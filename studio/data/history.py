@@ -11,6 +11,7 @@ from core.config import FIELDS
 from core.runs.database import Database
 from core.runs.folder import Run
 
+from .settings import settings
 from .verdict import ENOUGH, Verdict, sentence
 
 _PAGE = 1000  # rows in one answer
@@ -21,7 +22,7 @@ class History:
     """Rows of one run. `epoch` changes whenever rows already given out were rewritten (a resume after a crash)."""
 
     def __init__(self, run: Run):
-        config = run.config()
+        config = settings(run)
         self.per_iteration = config.group_size * config.prompts_per_iteration
         self.group_size = config.group_size
         self.prompts = config.prompts

@@ -8,6 +8,7 @@ the columns, each little-endian and of n rows: x, y, reward float32; id, iterati
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Literal
 
 import numpy as np
@@ -20,12 +21,21 @@ Method = Literal["umap", "pca"]
 _COLUMNS = (("x", "<f4"), ("y", "<f4"), ("reward", "<f4"), ("id", "<u4"), ("iteration", "<u4"), ("prompt", "<u2"), ("look", "u1"))
 _NEW, _NONE = 255, 254
 _LARGEST_BLOCK = 100_000  # dots in one answer
+_PATIENCE = 60  # seconds
 
 
 def method(db: Database, prompt: int) -> Method:
-    """UMAP once every base picture of the prompt is laid out, PCA until then."""
+    """UMAP once every base picture of the prompt is laid out, PCA until then, or if the layout was left behind.
+
+    New pictures are laid out a moment after they are made. Some that still wait a minute later wait for nobody.
+    """
     row = db.row("SELECT count(*) AS all_of_them, count(umap_x) AS ready FROM pictures WHERE kind = 'base' AND prompt = ?", prompt)
-    return "umap" if row["all_of_them"] and row["ready"] == row["all_of_them"] else "pca"
+    if not row["all_of_them"] or row["ready"] < row["all_of_them"]:
+        return "pca"
+    newest = db.row("SELECT max(iteration) AS i FROM pictures WHERE kind = 'train' AND prompt = ?", prompt)["i"]
+    left = db.row("SELECT i.time FROM pictures p JOIN iterations i ON i.iteration = p.iteration WHERE p.kind = 'train' AND p.prompt = ? AND p.iteration = ? AND p.umap_x IS NULL LIMIT 1",
+                  prompt, newest)
+    return "pca" if left is not None and time.time() - left["time"] > _PATIENCE else "umap"
 
 
 def base(db: Database, prompt: int) -> bytes:
@@ -39,7 +49,7 @@ def points(db: Database, prompt: int, since: int, until: int, how: Method) -> by
 
 
 def _pack(db: Database, where: str, values: tuple, how: Method) -> bytes:
-    found = db.rows(f"SELECT {how}_x, {how}_y, reward, id, iteration, prompt, look FROM pictures WHERE {where} ORDER BY iteration, position LIMIT {_LARGEST_BLOCK}", *values)
+    found = db.rows(f"SELECT {how}_x, {how}_y, reward, id, iteration, prompt, look FROM pictures WHERE {where} ORDER BY iteration, id LIMIT {_LARGEST_BLOCK}", *values)
     columns = list(zip(*found)) or [()] * len(_COLUMNS)
     nan = float("nan")
     parts = []

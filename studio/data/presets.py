@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from pathlib import Path
 from statistics import median
@@ -11,6 +12,8 @@ from typing import Any
 from core.config import FIELDS, RunConfig, load_preset, preset_names, preset_path, preset_words
 from core.errors import UserError
 from core.runs import folder
+
+from .settings import settings
 
 # Fields that say what to work on, not by which method: they never make a run "another preset".
 _SETUP = {"model", "prompts", "prompts_per_iteration", "group_size", "rewards", "reward_style", "reward_file", "iterations", "seed", "device", "dtype",
@@ -90,13 +93,13 @@ def _measurement(path: str, modified: int, wal: int) -> dict[str, Any] | None:
     """`modified` and `wal` only tell when to read anew."""
     run = folder.Run(Path(path))
     with run.database(readonly=True) as db:
-        rows = db.rows("SELECT seconds FROM iterations WHERE iteration > 0 ORDER BY iteration DESC LIMIT 50")
+        rows = db.rows("SELECT seconds, metrics FROM iterations WHERE iteration > 0 ORDER BY iteration DESC LIMIT 50")
         status = db.status()
     if len(rows) < _ENOUGH:
         return None
-    config = run.config()
+    config = settings(run)
     return {"cost": _cost(config), "leash": config.sa_reg_steps > 0, "pace": median(r["seconds"] for r in rows), "run": run.name, "device": status.get("device", ""),
-            "memory": status.get("memory_used", 0), "memory_total": status.get("memory_total", 0), "iterations": len(rows)}
+            "memory": json.loads(rows[0]["metrics"]).get("memory") or status.get("memory_used", 0), "memory_total": status.get("memory_total", 0), "iterations": len(rows)}
 
 
 def _cost(config: RunConfig) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from core.backbones.names import check_model
 from core.config import FIELDS, MODELS, NAME, RunConfig, build, problems
 from core.errors import UserError
 from core.rewards.names import REGISTRY, check_names
@@ -78,22 +79,18 @@ def model_place(model: str) -> dict[str, Any]:
     """Whether a model is on this computer, in words. `hub`: it is a hub name that could be fetched."""
     if not isinstance(model, str) or not model.strip():
         return {"here": False, "hub": False, "words": "Name a folder or a model on the hub."}
-    if (MODELS / model / "model_index.json").exists() and "/" not in model:
-        return {"here": True, "hub": False, "words": "Ready"}
-    if model == "emoji-sd3":
+    if model == "emoji-sd3" and not (MODELS / model / "model_index.json").exists():
         return {"here": False, "hub": False, "words": "Emoji SD3 is not in this copy of the studio: assets/models/emoji-sd3 has no model_index.json."}
-    path = Path(model).expanduser()
-    if path.is_dir():
-        if (path / "model_index.json").exists():
-            return {"here": True, "hub": False, "words": "Ready"}
-        return {"here": False, "hub": False, "words": f"{path.name} holds no model_index.json. Choose the folder of a diffusers pipeline."}
-    owner, slash, repo = model.partition("/")
-    if slash and owner and repo and "/" not in repo and not model.startswith((".", "~", "/")):
-        cached = _hub_cache() / f"models--{owner}--{repo}"
-        if cached.is_dir():
-            return {"here": True, "hub": True, "words": "Ready"}
-        return {"here": False, "hub": True, "words": f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow."}
-    return {"here": False, "hub": False, "words": f"There is no folder {model}. Name a folder with a model_index.json, or a hub name like owner/model."}
+    try:
+        check_model(model)
+    except UserError as error:
+        return {"here": False, "hub": False, "words": words("model", str(error))}
+    if (MODELS / model).is_dir() or Path(model).expanduser().is_dir():
+        return {"here": True, "hub": False, "words": "Ready"}
+    owner, _, repo = model.partition("/")
+    if (_hub_cache() / f"models--{owner}--{repo}").is_dir():
+        return {"here": True, "hub": True, "words": "Ready"}
+    return {"here": False, "hub": True, "words": f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow."}
 
 
 def _hub_cache() -> Path:
@@ -101,8 +98,8 @@ def _hub_cache() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE") or (Path(home) / "hub" if home else Path.home() / ".cache" / "huggingface" / "hub"))
 
 
-def start(values: dict[str, Any], name: str, runs: Path, starter: Any) -> str:
-    """Make the run folder and start its trainer. Raises UserError that names the wrong field."""
+def make(values: dict[str, Any], name: str, runs: Path) -> folder.Run:
+    """The run folder of a new run. Raises UserError that names the wrong field."""
     config = build(values)
     check_names(config.rewards)
     taken = name_problem(name, runs)
@@ -111,8 +108,6 @@ def start(values: dict[str, Any], name: str, runs: Path, starter: Any) -> str:
     place = model_place(config.model)
     if not place["here"] and not place["hub"]:
         raise UserError(place["words"], "model")
-    run = folder.create(runs / name, config)
-    starter(run)
-    return run.name
+    return folder.create(runs / name, config)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from sample_run import World, metrics, write_run
 
 from core.config import RunConfig
-from studio.data import head, points, presets, setup
+from core.runs import folder
+from studio.data import head, points, presets, setup, started
 from studio.data.history import history
 
 
@@ -51,6 +55,13 @@ def test_map_is_pca_until_every_base_picture_is_laid_out(tmp_path):
         db.update_pictures(("umap_x",), [(None, first["id"])])
         told, columns = unpack(points.base(db, 0))
         assert told["method"] == "pca" and columns["x"][0] == pytest.approx(first["pca_x"], rel=1e-6)
+        # once laid out, pictures that wait longer than a minute wait for nobody: back to PCA
+        db.update_pictures(("umap_x",), [(0.5, first["id"])])
+        newest = db.row("SELECT max(id) AS id FROM pictures WHERE iteration = 2")["id"]
+        db.update_pictures(("umap_x",), [(None, newest)])
+        assert points.method(db, 0) == "umap"
+        db.write("UPDATE iterations SET time = time - 61")
+        assert points.method(db, 0) == "pca"
         assert unpack(points.points(db, 7, 0, 9, "pca"))[0]["n"] == 0
 
 
@@ -123,6 +134,28 @@ def test_a_trainer_that_vanished_is_died_and_its_log_is_shown(tmp_path):
     assert "Saved at 20." in told["message"] and told["details"] == "Killed\n"
 
 
+def test_a_start_is_preparing_while_its_process_lives(tmp_path):
+    run = folder.create(tmp_path / "slow", RunConfig())
+    status = {"state": "preparing", "pid": None, "heartbeat": time.time() - 60}
+    assert started.state(run, status) == "died"  # nobody here started it
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started.remember(run, process)
+    assert started.state(run, status) == "preparing"
+    process.communicate(b"\n")
+    assert started.state(run, {**status, "heartbeat": time.time()}) == "died"  # at once, not after ten seconds
+    assert started.state(run, {**status, "state": "failed"}) == "failed"
+
+
+def test_a_refused_turn_is_told_until_the_next_one(tmp_path):
+    run = write_run(tmp_path / "refused", iterations=1)
+    with run.database() as db:
+        number = db.send("set", changes={"pull": 3})
+        db.answer(number, "pull: no.")
+        assert head.head(run, db)["refused"] == [{"changes": {"pull": 3}, "answer": "pull: no."}]
+        db.answer(db.send("set", changes={"pull": 0.1}))
+        assert head.head(run, db)["refused"] == []
+
+
 def test_presets_are_measured_only_by_runs_that_cost_the_same(tmp_path):
     assert all(card["measured"] is None for card in presets.cards(tmp_path))
     first = presets.cards(tmp_path)[0]
@@ -156,7 +189,7 @@ def test_check_names_the_field_in_plain_words(tmp_path):
 def test_model_place(tmp_path):
     assert setup.model_place("/no/such/folder")["here"] is False
     assert "model_index.json" in setup.model_place(str(tmp_path))["words"]
-    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusion3Pipeline"}')
     assert setup.model_place(str(tmp_path)) == {"here": True, "hub": False, "words": "Ready"}
     hub = setup.model_place("nobody/nothing-here")
     assert hub["hub"] and not hub["here"] and "not on this computer" in hub["words"]

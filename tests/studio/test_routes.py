@@ -34,7 +34,7 @@ def studio(tmp_path_factory):
 @pytest.fixture
 def ready_model(tmp_path):
     """A model folder to start with, whether the embedded one is built or not."""
-    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusion3Pipeline"}')
     return str(tmp_path)
 
 

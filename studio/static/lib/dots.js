@@ -2,6 +2,7 @@
 
 const BLOCK = 400; // iterations fetched before the viewed one
 export const TRAIL = 8; // iterations shown on the map
+const AGAIN = 1000; // milliseconds between looks at dots that are not laid out yet
 
 /** Columns of a binary answer; see studio/data/points.py for the layout. */
 export function decode(buffer) {
@@ -24,6 +25,8 @@ export class Dots {
     this.low = null; // groups are complete for low < iteration <= high
     this.high = null;
     this.pending = false;
+    this.bare = Infinity; // oldest iteration with a dot that is not laid out yet
+    this.again = 0; // when to ask for it again
   }
 
   asked(range) {
@@ -35,16 +38,21 @@ export class Dots {
     if (this.pending || newest < 1) return null;
     if (this.low === null || viewed < this.low - 2 * BLOCK || viewed > this.high + 2 * BLOCK) return { since: Math.max(0, viewed - BLOCK), until: Math.min(newest, viewed + BLOCK), fresh: true };
     if (this.high < newest && viewed + BLOCK / 4 > this.high) return { since: this.high, until: Math.min(newest, this.high + 2 * BLOCK) };
+    if (this.bare <= this.high && Date.now() > this.again) return { since: this.bare - 1, until: this.high, again: true };
     if (this.low > 0 && viewed - BLOCK / 4 < this.low) return { since: Math.max(0, this.low - BLOCK), until: this.low };
     return null;
   }
 
-  add(c, { since, until, fresh }) {
+  add(c, { since, until, fresh, again }) {
     if (fresh) this.groups.clear();
+    if (again) for (const i of this.groups.keys()) if (i > since && i <= until) this.groups.delete(i);
+    if (fresh || again) this.bare = Infinity;
+    this.again = Date.now() + AGAIN;
     for (let i = 0; i < c.n; i++) {
       const iteration = c.iteration[i];
       let group = this.groups.get(iteration);
       if (!group) this.groups.set(iteration, (group = []));
+      if (c.x[i] !== c.x[i]) this.bare = Math.min(this.bare, iteration);
       group.push({ x: c.x[i], y: c.y[i], reward: c.reward[i], id: c.id[i], iteration, look: c.look[i] });
     }
     this.low = fresh ? since : Math.min(this.low, since);

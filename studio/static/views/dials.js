@@ -7,22 +7,23 @@ import { redraw } from './live.js';
 
 const GATHER = 400; // milliseconds: turns within it travel as one command
 const ROWS = [
-  { name: 'creative_beta', low: 0, high: 3, step: 0.05, digits: 2, usual: () => 0.5, help: 'Pays extra for rare looks.' },
-  { name: 'sa_reg_steps', low: 0, high: null, step: 1, digits: 0, usual: (c) => Math.round(c.steps / 3), help: 'First steps held near the base model.' },
-  { name: 'learning_rate', low: 1e-6, high: 1e-2, log: true, usual: (c) => c.learning_rate, help: 'How far each update goes.', more: true },
-  { name: 'noise_level', low: 0.05, high: 1.2, step: 0.05, digits: 2, usual: (c) => c.noise_level, help: 'How much the sampler explores.', more: true },
-  { name: 'pull', low: 0, high: 0.2, step: 0.005, digits: 3, usual: (c) => c.pull, help: 'Weight of the KL to the base model.', more: true },
+  { name: 'creative_beta', label: 'Diversity bonus', symbol: 'β', low: 0, high: 3, step: 0.05, digits: 2, usual: () => 0.5, help: 'Pays extra for rare looks.' },
+  { name: 'sa_reg_steps', label: 'Leash length', symbol: 'K', low: 0, high: null, step: 1, digits: 0, usual: (c) => Math.round(c.steps / 3), help: 'First steps held near the base model.' },
+  { name: 'learning_rate', label: 'Learning rate', symbol: '', low: 1e-6, high: 1e-2, log: true, usual: (c) => c.learning_rate, help: 'How far each update goes.', more: true },
+  { name: 'noise_level', label: 'Noise level', symbol: 'a', low: 0.05, high: 1.2, step: 0.05, digits: 2, usual: (c) => c.noise_level, help: 'How much the sampler explores.', more: true },
+  { name: 'pull', label: 'Pull to base', symbol: '', low: 0, high: 0.2, step: 0.005, digits: 3, usual: (c) => c.pull, help: 'Weight of the KL to the base model.', more: true },
 ];
+const STRENGTH = { name: 'sa_reg_weight', label: 'Leash strength', symbol: 'w', help: 'auto spends the budget of a light KL.' };
 const rows = {};
 let gathered = {}, flying = {}, landed = false, sending = null, problem = {};
 
 // Values come from a run folder that anyone may have written: only plain numbers and words reach a chart.
 const shown = (value) => (typeof value === 'number' ? plain(value) : String(value).replace(/[^\w .-]/g, '').slice(0, 12));
-const symbol = (name) => state.info?.symbols[name] || state.info?.labels[name] || '';
+const known = (name) => [...ROWS, STRENGTH].find((r) => r.name === name) ?? { label: '', symbol: '' };
 /** "β 0.5": the short mark on a time axis. */
-export const turnMark = (turn) => `${symbol(turn.name)} ${shown(turn.new)}`;
+export const turnMark = (turn) => `${known(turn.name).symbol || known(turn.name).label} ${shown(turn.new)}`;
 /** "Diversity bonus 0 to 0.5". */
-export const turnText = (turn) => `${state.info?.labels[turn.name] ?? ''} ${shown(turn.old)} to ${shown(turn.new)}`;
+export const turnText = (turn) => `${known(turn.name).label} ${shown(turn.old)} to ${shown(turn.new)}`;
 
 export function dials(root) {
   const fixedNote = h('dl', { class: 'fixed' });
@@ -31,6 +32,7 @@ export function dials(root) {
     h('div', { class: 'sched' }, h('div', { class: 'hd' }, h('h2', {}, 'Schedule map'), h('span', { class: 'sub' }, 'where the dials act')), h('div', { class: 'pic' }), h('p', { class: 'read' })),
     h('div', { class: 'set' }, h('h3', {}, 'Fixed when the run started'), fixedNote));
   const draw = () => {
+    for (const { changes, answer } of state.head?.refused ?? []) for (const n of Object.keys(changes)) problem[n] ??= answer.replace(/^\w+: /, '');
     if (landed) [flying, landed] = [{}, false];
     for (const row of ROWS) paint(row);
     paintLeashStrength();
@@ -64,7 +66,7 @@ const write = (row, v) => (row.digits == null ? plain(v) : v.toFixed(row.digits)
 function turn(row, value) {
   if (!state.head?.alive) return;
   if (!Number.isFinite(value)) {
-    problem[row.name] = `${state.info.labels[row.name]} is not a number. Use ${row.low} to ${high(row)}.`;
+    problem[row.name] = `${row.label} is not a number. Use ${row.low} to ${high(row)}.`;
     return paint(row);
   }
   delete problem[row.name];
@@ -128,14 +130,17 @@ function paint(row) {
   const part = rows[row.name], { head, info } = state;
   part.range.disabled = part.number.disabled = !head?.alive;
   part.range.max = row.log ? 1000 : Math.round((high(row) - row.low) / row.step);
-  name(part.label, row.name);
+  name(part.label, row);
   if (!head || !info) {
     part.number.value = '';
+    part.range.value = 0;
+    part.range.style.setProperty('--p', at(0));
+    part.ghost.hidden = true;
     return note(part.note, row.help);
   }
   const wait = pending(row.name), value = wait ? wait.value : head.dials[row.name];
   if (document.activeElement !== part.number) part.number.value = write(row, value);
-  part.number.setAttribute('aria-label', `${info.labels[row.name]}, number`);
+  part.number.setAttribute('aria-label', `${row.label}, number`);
   const track = toTrack(row, value);
   if (Number(part.range.value) !== track) part.range.value = track;
   part.range.style.setProperty('--p', at(share(row, value)));
@@ -151,12 +156,10 @@ function paint(row) {
 /** Where a thumb of 14 px stands on its track. */
 const at = (s) => `calc(${(100 * s).toFixed(2)}% + ${(7 - 14 * s).toFixed(2)}px)`;
 
-function name(label, field) {
-  const text = state.info?.labels[field] ?? '', sign = state.info?.symbols[field] ?? '';
+function name(label, { label: text, symbol: sign }) {
   if (label.dataset.key === text + sign) return;
   label.dataset.key = text + sign;
   label.replaceChildren(text, ' ', sign ? h('i', { class: 'sym' }, sign) : '');
-  label.title = text;
 }
 
 function lines(node, row, wait, old) {
@@ -200,13 +203,12 @@ function turnStrength(text) {
 
 function paintLeashStrength() {
   const part = rows.sa_reg_weight, { head } = state;
-  name(part.label, 'sa_reg_weight');
+  name(part.label, STRENGTH);
   part.number.disabled = !head?.alive;
   const wait = head && pending('sa_reg_weight');
   if (document.activeElement !== part.number) part.number.value = head ? shown(wait ? wait.value : head.dials.sa_reg_weight) : '';
-  const plainRow = { name: 'sa_reg_weight', help: 'auto spends the budget of a light KL.', digits: null };
-  if (head) lines(part.note, plainRow, wait, wait?.taken ? wait.old : head.dials.sa_reg_weight);
-  else note(part.note, plainRow.help);
+  if (head) lines(part.note, STRENGTH, wait, wait?.taken ? wait.old : head.dials.sa_reg_weight);
+  else note(part.note, STRENGTH.help);
 }
 
 // --- below the dials -----------------------------------------------------------------------------------------------------

@@ -33,8 +33,9 @@ function draw(plot, before) {
   const range = grow(before, all, base), X = (v) => L + ((v - range.x0) / (range.x1 - range.x0)) * (W - L - R), Y = (v) => H - B - ((v - range.y0) / (range.y1 - range.y0)) * (H - T - B);
   let s = '';
   const xt = ticks(range.x0, range.x1, 6), yt = ticks(range.y0, range.y1, 5);
-  for (const v of xt.values) s += `<path d="M${X(v)} ${T}V${H - B}" stroke="var(--line)"/><text x="${X(v)}" y="${H - B + 15}" text-anchor="middle">${fixed(v, xt.digits)}</text>`;
-  for (const v of yt.values) s += `<path d="M${L} ${Y(v)}H${W - R}" stroke="var(--line)"/><text x="${L - 7}" y="${Y(v) + 4}" text-anchor="end">${fixed(v, yt.digits)}</text>`;
+  const known = all.length || base.x; // numbers only once there is something to read
+  for (const v of xt.values) s += `<path d="M${X(v)} ${T}V${H - B}" stroke="var(--line)"/><text x="${X(v)}" y="${H - B + 15}" text-anchor="middle">${known ? fixed(v, xt.digits) : ''}</text>`;
+  for (const v of yt.values) s += `<path d="M${L} ${Y(v)}H${W - R}" stroke="var(--line)"/><text x="${L - 7}" y="${Y(v) + 4}" text-anchor="end">${known ? fixed(v, yt.digits) : ''}</text>`;
   s += `<text x="${(L + W - R) / 2}" y="${H - 6}" text-anchor="middle" class="m">effective number of looks</text><text transform="translate(13 ${(T + H - B) / 2}) rotate(-90)" text-anchor="middle" class="m">mean reward</text>`;
   if (base.x) s += `<path d="M${X(base.x)} ${T}V${H - B}M${L} ${Y(base.y)}H${W - R}" stroke="var(--base)" stroke-dasharray="3 3.5"/>`;
   const past = thin(all.filter((r) => r.iteration <= viewed())), place = (r) => [X(r.variety), Y(r.reward_mean)], text = (p) => `${p[0].toFixed(1)} ${p[1].toFixed(1)}`;
@@ -46,7 +47,7 @@ function draw(plot, before) {
     });
     s += arrows(past.map(place)) + turns(place);
     const [x, y] = place(past[past.length - 1]), side = x > W - R - 50 ? ['end', -9] : ['start', 9];
-    s += `<circle cx="${x}" cy="${y}" r="5.5" fill="var(--ink)" stroke="var(--panel)" stroke-width="1.5"/><text x="${x + side[1]}" y="${y - 7}" text-anchor="${side[0]}" class="s">${following() ? 'now' : past[past.length - 1].iteration}</text>`;
+    s += `<circle cx="${x}" cy="${y}" r="5.5" fill="var(--ink)" stroke="var(--panel)" stroke-width="1.5"/><text x="${x + side[1]}" y="${y < T + 16 ? y + 16 : y - 7}" text-anchor="${side[0]}" class="s">${following() ? 'now' : past[past.length - 1].iteration}</text>`;
   }
   if (base.x) {
     const [x, y] = [X(base.x), Y(base.y)];
@@ -54,7 +55,7 @@ function draw(plot, before) {
   }
   const now = past[past.length - 1];
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': now ? `At iteration ${now.iteration} reward ${fixed(now.reward_mean)} with ${fixed(now.variety, 1)} effective looks; base model ${fixed(base.y)} with ${fixed(base.x, 1)}` : 'Reward against variety, no iterations yet' }));
-  return range;
+  return known ? range : null;
 }
 
 /** Arrows of time at four places of the path. */

@@ -190,10 +190,10 @@ export function map(root) {
   async function showCard(dot) {
     const more = await get(runPath(`pictures/${dot.id}`)).catch(() => null);
     if (!more || (dot !== near && dot !== pinned)) return;
-    const row = (name, value) => [h('dt', {}, name), h('dd', {}, value)];
-    const scores = Object.entries(more.scores).slice(0, 3).flatMap(([n, v]) => row(n.replaceAll('_', ' '), fixed(v, 3)));
+    const row = (name, value) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
+    const scores = Object.entries(more.scores).slice(0, 3).map(([n, v]) => row(n.replaceAll('_', ' '), fixed(v, 3)));
     card.replaceChildren(h('img', { src: thumb(dot.id), alt: `${dot.base ? 'Base model' : 'Tuned'} picture, ${lookName(dot.look)}`, width: 128, height: 128 }),
-      h('div', { class: 'lk' }, glyph(dot.look, 11), dot.base ? `Base model, ${lookName(dot.look).toLowerCase()}` : lookName(dot.look)),
+      h('div', { class: 'lk' }, glyph(dot.look, 11), dot.base ? `Base model, ${lookName(dot.look).replace(/^./, (c) => c.toLowerCase())}` : lookName(dot.look)),
       h('dl', {}, row('Reward', fixed(more.reward)), dot.base ? [] : row('Rank', `${more.rank} of ${more.of}`), row('Seed', more.seed), dot.base ? [] : row('Iteration', String(more.iteration)), scores));
     card.hidden = false;
     const [x, y] = place(dot.x, dot.y), w = card.offsetWidth, t = card.offsetHeight;

@@ -15,7 +15,7 @@ export function notice(root) {
   root.append(title, text, bar, details, h('div', { class: 'acts' }, resume, end, copy, open));
 
   function draw() {
-    const head = state.head, shown = head ? words(head) : { title: 'No run yet.', text: 'Start one in Setup.', open: true };
+    const head = state.head, shown = head ? words(head) : { tone: 'calm', title: 'No run yet.', text: 'Start one in Setup.', open: true };
     root.hidden = !shown;
     if (!shown) return;
     root.className = `mm-notice ${shown.tone || ''}`;
@@ -55,7 +55,7 @@ function words(head) {
   if (head.state === 'silent') return { tone: 'warn', title: `No sign from the trainer for ${head.silent_for} s.`, text: head.remedy, end: true };
   if (head.alive && head.newest < 0) {
     const what = PHASES[head.phase] || 'Starting the trainer';
-    return { title: head.total ? `${what}, ${head.done} of ${head.total}` : what, text: head.message && head.message !== what ? head.message : '', share: head.total ? head.done / head.total : null };
+    return { tone: 'calm', title: head.total ? `${what}, ${head.done} of ${head.total}` : what, text: head.message && head.message !== what ? head.message : '', share: head.total ? head.done / head.total : null };
   }
   return null;
 }

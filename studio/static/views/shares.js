@@ -46,7 +46,7 @@ function draw(plot) {
 function axis(W, H, Y, X, last) {
   return `<path d="M${L} ${T}H${W - R}M${L} ${Y(0.5)}H${W - R}M${L} ${H - B}H${W - R}" stroke="var(--line)"/>
     <text x="${L - 22}" y="${Y(0) + 9}" text-anchor="end">100 %</text><text x="${L - 22}" y="${Y(0.5) + 4}" text-anchor="end">50</text><text x="${L - 22}" y="${Y(1)}" text-anchor="end">0</text>
-    <text x="${L - 12.5}" y="${H - 7}" text-anchor="middle">base</text><text x="${X(0) + 8}" y="${H - 7}">0</text>${viewed() < last * 0.88 ? `<text x="${X(last)}" y="${H - 7}" text-anchor="middle">${last}</text>` : ''}`;
+    <text x="${L - 12.5}" y="${H - 7}" text-anchor="middle">base</text><text x="${X(0) + 8}" y="${H - 7}">0</text>${newest() && viewed() < last * 0.88 ? `<text x="${X(last)}" y="${H - 7}" text-anchor="middle">${last}</text>` : ''}`;
 }
 
 function bands(rows, key, order, X, Y) {

@@ -6,7 +6,7 @@ import { toggleList } from '../lib/keys.js';
 
 const LOOK = {
   none: ['quiet', ''], preparing: ['clock', ''], running: ['play', 'ok'], pausing: ['clock', ''], paused: ['pause', 'warn'], sampling: ['clock', ''], stopping: ['clock', ''],
-  stopped: ['stop', ''], finished: ['flag', 'ok'], failed: ['warn', 'bad'], died: ['warn', 'bad'], silent: ['warn', 'warn'],
+  resuming: ['clock', ''], stopped: ['stop', ''], finished: ['flag', 'ok'], failed: ['warn', 'bad'], died: ['warn', 'bad'], silent: ['warn', 'warn'],
 };
 const PHASES = [['rollout', 'Make'], ['decode', 'Decode'], ['reward', 'Score'], ['diversity', 'Find looks'], ['update', 'Learn'], ['write', 'Write down']];
 const PATIENCE = 10_000; // milliseconds until "Stop now?" is offered

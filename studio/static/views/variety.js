@@ -10,14 +10,14 @@ const ALARM = 0.45, HEALTHY = 0.8; // as in studio/data/verdict.py
 export function variety(root) {
   const source = 'Vendi score: the exponential of the entropy of the pictures’ likeness (Friedman and Dieng 2022)';
   root.append(h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: source }, 'effective number of looks')),
-    h('div', { class: 'meter' }, h('div', { class: 'row' }, h('span', { class: 'big' }, '–'), h('span', { class: 'sub of' }, h('span', {}), h('span', { class: 'model' }, ' model')), h('span', { class: 'verdict', 'aria-live': 'polite' }, h('span', { class: 'ic' }), h('span', { class: 'word' }))),
+    h('div', { class: 'meter' }, h('div', { class: 'row' }, h('span', { class: 'big' }), h('span', { class: 'sub of' }, h('span', {}), h('span', { class: 'model' }, ' model')), h('span', { class: 'verdict', 'aria-live': 'polite' }, h('span', { class: 'ic' }), h('span', { class: 'word' }))),
       h('div', { class: 'gauge' }), h('p', { class: 'say' })));
   redraw(root, 'rows view theme run info', () => draw(root));
 }
 
 function draw(root) {
   const row = state.run ? rowAt(viewed()) : null, chip = $('.verdict', root);
-  say($('.big', root), row ? fixed(row.variety, 1) : '–');
+  say($('.big', root), row ? fixed(row.variety, 1) : '');
   say($('.of span', root), row ? (row.iteration ? `of ${fixed(row.base, 1)} in the base` : 'in the base') : '');
   $('.model', root).hidden = !row;
   const group = state.info?.config.group_size;
