@@ -107,8 +107,10 @@ class Muon(torch.optim.Optimizer):
     square, 0.2 (Liu et al., 2502.16982, eq. 4), so that one learning rate serves both.
     """
 
-    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 1e-4):
+    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 1e-4, longest: float = 100.0):
+        """A matrix longer than `longest` times its width is AdamW's: it costs the most and gains the least."""
         parameters = [p for p in parameters if p.requires_grad]
+        self.longest = longest
         super().__init__(parameters, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
 
     @staticmethod
@@ -153,9 +155,7 @@ class Muon(torch.optim.Optimizer):
                 for (p, _), update in zip(members, updates):
                     p.sub_(update.view_as(p), alpha=rate * 0.2 * max(shape) ** 0.5)
 
-    @staticmethod
-    def _is_matrix(p: torch.Tensor) -> bool:
-        """Kernels and plain matrices; long thin ones (embeddings, modulation, class heads) are AdamW's."""
+    def _is_matrix(self, p: torch.Tensor) -> bool:
         if p.ndim < 2 or min(p.flatten(1).shape) < 16:
             return False
-        return p.ndim > 2 or max(p.shape) < 6 * min(p.shape)
+        return p.ndim > 2 or max(p.shape) < self.longest * min(p.shape)
