@@ -6,7 +6,7 @@ import { $, h } from './dom.js';
 const LIST = [
   ['1, 2', 'Setup, Live'], ['Ctrl Enter', 'Start training'], ['Space', 'Pause or resume the run'], ['Shift S', 'Stop the run'], ['K', 'Play or pause the replay'],
   ['← →', 'Iteration before, after (Shift: ten)'], ['F', 'Follow the newest iteration'], ['0', 'Fit the whole map'], ['B', 'Base pictures on or off'],
-  ['[ ]', 'Prompt before, after'], ['T', 'Light or dark'], ['?', 'This list'], ['Esc', 'Close'],
+  ['D', 'Dials, where they are a drawer'], ['[ ]', 'Prompt before, after'], ['T', 'Light or dark'], ['?', 'This list'], ['Esc', 'Close'],
 ];
 
 export const typing = (target) => target.closest?.('input:not([type=range]), textarea, select, [contenteditable]');
@@ -16,7 +16,7 @@ export function installKeys({ show, turnTheme }) {
   const step = (by) => state.screen === 'live' && view({ iteration: viewed() + by });
   const plain = {
     1: () => show('setup'), 2: () => show('live'), ' ': () => click('mm-pause'), k: () => click('mm-play'), f: () => view({ iteration: null }), 0: () => emit('fit'),
-    b: () => click('mm-base'), t: turnTheme, '?': toggleList, '[': () => prompt(-1), ']': () => prompt(1),
+    b: () => click('mm-base'), d: () => click('mm-drawer'), t: turnTheme, '?': toggleList, '[': () => prompt(-1), ']': () => prompt(1),
   };
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) {

@@ -12,7 +12,7 @@ export function modelBox() {
       h('b', {}, title), h('span', {}, line), state);
     return { node, state, radio: $('input', node) };
   };
-  const emoji = option('emoji-sd3', 'Emoji SD3', '64 px, ships with the studio'), other = option('', 'Folder or hub name', 'a Stable Diffusion 3 pipeline');
+  const emoji = option('emoji-sd3', 'Emoji SD3', '64 px, comes built in'), other = option('', 'Folder or hub name', 'a Stable Diffusion 3 pipeline');
   const said = h('p', { class: 'said' });
   form.draws.push(() => {
     const ships = form.values.model === 'emoji-sd3', place = form.checked?.model;
@@ -30,7 +30,7 @@ export function modelBox() {
 }
 
 export function promptBox() {
-  const text = h('textarea', { 'aria-label': 'Prompts, one a line', spellcheck: 'false', dir: 'auto', rows: 5, oninput: (e) => set('prompts', e.target.value.split('\n').filter((l) => l.trim())) });
+  const text = h('textarea', { 'aria-label': 'Prompts, one a line', placeholder: 'One prompt a line', spellcheck: 'false', dir: 'auto', rows: 5, oninput: (e) => set('prompts', e.target.value.split('\n').filter((l) => l.trim())) });
   const ready = h('select', { class: 'sel', 'aria-label': 'Ready lists', onchange: (e) => pick(e.target.value) }, h('option', { value: '' }, 'Ready lists'), form.known.lists.map((l, i) => h('option', { value: i }, `${l.name} (${l.prompts.length})`)));
   const count = h('small', {});
   function pick(index) {
@@ -44,7 +44,7 @@ export function promptBox() {
   form.draws.push(() => {
     const prompts = form.values.prompts || [];
     if (document.activeElement !== text) text.value = prompts.join('\n');
-    say(count, prompts.length > 1 ? String(prompts.length) : 'one a line');
+    say(count, prompts.length > 1 ? String(prompts.length) : '');
   });
   return h('div', { class: 'box' }, h('h2', {}, 'Prompts', count, h('span', { class: 'r' }, ready)), field('prompts', text), control('prompts_per_iteration'), control('group_size'));
 }

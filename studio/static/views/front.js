@@ -51,7 +51,7 @@ function draw(plot, before) {
   }
   if (base.x) {
     const [x, y] = [X(base.x), Y(base.y)];
-    s += `<circle cx="${x}" cy="${y}" r="6" fill="var(--panel)" stroke="var(--base)" stroke-width="1.6"/><circle cx="${x}" cy="${y}" r="2" fill="var(--base)"/><text x="${x - 10}" y="${y + 16 > H - B ? y - 9 : y + 15}" text-anchor="end" class="m">base model</text>`;
+    s += `<circle cx="${x}" cy="${y}" r="6" fill="var(--panel)" stroke="var(--base)" stroke-width="1.6"/><circle cx="${x}" cy="${y}" r="2" fill="var(--base)"/><text x="${x < L + 80 ? x + 10 : x - 10}" y="${y + 16 > H - B ? y - 9 : y + 15}" text-anchor="${x < L + 80 ? 'start' : 'end'}" class="m">base model</text>`;
   }
   const now = past[past.length - 1];
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': now ? `At iteration ${now.iteration} reward ${fixed(now.reward_mean)} with ${fixed(now.variety, 1)} effective looks; base model ${fixed(base.y)} with ${fixed(base.x, 1)}` : 'Reward against variety, no iterations yet' }));
@@ -75,7 +75,7 @@ function turns(place) {
     const row = rowAt(turn.iteration);
     if (turn.iteration > viewed() || !row || row.iteration === 0) continue;
     const [x, y] = place(row);
-    s += `<path d="${diamond(x, y, 5)}" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.5"/><text x="${x - 9}" y="${y + 14}" text-anchor="end" class="m">${turnMark(turn)}</text>`;
+    s += `<path d="${diamond(x, y, 5)}" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.5"/><text x="${x < L + 70 ? x + 9 : x - 9}" y="${y + 14}" text-anchor="${x < L + 70 ? 'start' : 'end'}" class="m">${turnMark(turn)}</text>`;
   }
   return s;
 }

@@ -28,7 +28,9 @@ export function live(root) {
 
   function drawer() {
     const open = root.classList.toggle('open');
-    $('#mm-drawer', root).setAttribute('aria-expanded', String(open));
+    const button = $('#mm-drawer', root);
+    button.setAttribute('aria-expanded', String(open));
+    button.textContent = open ? 'Close' : 'Dials';
   }
 }
 

@@ -5,7 +5,7 @@ import { state, on, get, view, viewed, thumb, runPath, looksOf, sharesAt, prompt
 import { hull, core, soften, placeLabels } from '../lib/hull.js';
 import { redraw } from './live.js';
 
-const CHIP = [104, 38];
+const CHIP = [112, 38];
 const REACH = 12; // pixels
 const CARD_DELAY = 80; // milliseconds
 

@@ -4,8 +4,6 @@ import { h, say, $ } from '../lib/dom.js';
 import { state, on, post, runPath, poll } from '../lib/store.js';
 import { endNow } from './strip.js';
 
-const PHASES = { loading: 'Loading the model', 'base pictures': 'Making base pictures', map: 'Laying out the map' };
-
 export function notice(root) {
   root.setAttribute('role', 'status');
   const title = h('b', {}), text = h('p', {}), bar = h('span', { class: 'bar' }, h('i', {})), details = h('details', {}, h('summary', {}, 'Details'), h('pre', {}));
@@ -54,8 +52,8 @@ function words(head) {
   if (head.state === 'died') return { tone: 'bad', title: head.message, text: head.remedy, details: head.details, resume: true };
   if (head.state === 'silent') return { tone: 'warn', title: `No sign from the trainer for ${head.silent_for} s.`, text: head.remedy, end: true };
   if (head.alive && head.newest < 0) {
-    const what = PHASES[head.phase] || 'Starting the trainer';
-    return { tone: 'calm', title: head.total ? `${what}, ${head.done} of ${head.total}` : what, text: head.message && head.message !== what ? head.message : '', share: head.total ? head.done / head.total : null };
+    const what = head.message || 'Starting the trainer';
+    return { tone: 'calm', title: what, share: head.total ? head.done / head.total : null };
   }
   return null;
 }

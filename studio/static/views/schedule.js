@@ -1,6 +1,6 @@
 // Where the dials act: denoising steps from noise (left) to clean (right), the leash over the trained steps.
 
-import { glyphPath, svg } from '../lib/dom.js';
+import { glyphPath, h, svg } from '../lib/dom.js';
 
 const hatch = (id, width, opacity) => `<pattern id="${id}" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V5" stroke="var(--hatch)" stroke-width="${width}" opacity="${opacity}"/></pattern>`;
 const runs = (steps) => (steps.length > 1 ? `${steps[0]} to ${steps[steps.length - 1]}` : String(steps[0]));
@@ -36,6 +36,7 @@ export function scheduleGlyph(plan) {
   for (const i of plan.trained) s += `<rect x="${i * c + gap}" y="29" width="${c - 2 * gap}" height="9" rx="2" fill="var(--ink)"/>`;
   const cells = plan.leash || (plan.pull ? plan.trained.length : 0), soft = !plan.leash;
   for (let i = 0; i < cells; i++) s += `<rect x="${i * c + gap}" y="17" width="${c - 2 * gap}" height="9" rx="2" fill="url(#${soft ? 'mm-soft' : 'mm-mini'})" stroke="var(--ink)" stroke-opacity="${soft ? 0.22 : 0.75}"/>`;
-  [160, 171, 182, 193].forEach((x, i) => { s += `<path d="${glyphPath(plan.bonus ? i : 0, x, 7, 3.3)}" fill="var(--ink)"/>`; });
-  return svg('100%', 40, s, { viewBox: `0 0 ${W} 40`, preserveAspectRatio: 'none', class: 'mini', 'aria-hidden': 'true' });
+  const looks = [4, 15, 26, 37].map((x, i) => `<path d="${glyphPath(plan.bonus ? i : 0, x, 7, 3.3)}" fill="var(--ink)"/>`).join('');
+  // the cells stretch with the card, the glyphs do not
+  return h('div', { class: 'mini' }, svg('100%', 40, s, { viewBox: `0 0 ${W} 40`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }), svg(42, 14, looks, { 'aria-hidden': 'true' }));
 }

@@ -6,7 +6,7 @@ import { redraw } from './live.js';
 import { thin } from './scrubber.js';
 import { turnMark } from './dials.js';
 
-const L = 60, R = 74, T = 24, B = 22;
+const L = 60, R = 82, T = 24, B = 22;
 
 export function shares(root) {
   root.append(h('div', { class: 'hd' }, h('h2', {}, 'Share of each look'), h('span', { class: 'sub' }, 'is one look taking over?')), h('div', { class: 'plot' }));

@@ -40,10 +40,11 @@ function gauge(place, row) {
   if (!base) return place.replaceChildren(svg(W, 38, `<path d="M1 10H${W - 1}" stroke="var(--track)" stroke-width="7"/>`, { 'aria-hidden': 'true' }));
   const high = Math.max(base * 1.12, row.variety * 1.02), X = (v) => Math.max(0, Math.min(1, (v - 1) / (high - 1))) * W, a = Math.max(X(base * ALARM), 4), b = X(base * HEALTHY), v = X(row.variety);
   const rail = `M1 10H${a - 2}M${a + 2} 10H${b - 2}M${b + 2} 10H${W - 1}`;
-  const fits = a > 66;
+  // a word stands under its stretch only if it fits there
+  const words = [[1, a, 'collapsing'], [a + 3, b, 'narrowing'], [b + 3, W - 60, 'healthy']].filter(([from, to, word]) => to - from > word.length * 6.2);
   return place.replaceChildren(svg(W, 38, `<path d="${rail}" stroke="var(--track)" stroke-width="7"/><clipPath id="mm-gauge"><rect width="${v}" height="20"/></clipPath>
     <path clip-path="url(#mm-gauge)" d="${rail}" stroke="var(--ink)" stroke-width="7"/><path d="M${v} 3.5V16.5" stroke="var(--panel)" stroke-width="6"/><path d="M${v} 2.5V17.5" stroke="var(--ink)" stroke-width="2.5" stroke-linecap="round"/>
     <path d="M${X(base)} 1V19" stroke="var(--base)" stroke-width="1.5" stroke-dasharray="2.5 2"/><text x="${W - 1}" y="33" text-anchor="end" class="m">base ${base.toFixed(1)}</text>
-    ${fits ? '<text x="1" y="33">collapsing</text>' : ''}<text x="${a + 3}" y="33">${fits ? '' : '← collapsing, '}narrowing</text><text x="${b + 3}" y="33">healthy</text>`,
+    ${words.map(([from, , word]) => `<text x="${from}" y="33">${word}</text>`).join('')}`,
   { role: 'img', 'aria-label': `${row.variety.toFixed(1)} of ${base.toFixed(1)} effective looks` }));
 }
