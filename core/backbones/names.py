@@ -31,10 +31,15 @@ def check_model(name: str) -> None:
         return
     index = folder / "model_index.json"
     try:
-        kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+        parts = json.loads(index.read_text(encoding="utf-8"))
+        kind = parts.get("_class_name")
     except FileNotFoundError:
         raise UserError(f"model: {name} holds no model_index.json, so it is not a diffusers folder. Name the folder that holds it.", "model") from None
     except (OSError, ValueError, AttributeError):
         raise UserError(f"model: {index} cannot be read. Copy the model again.", "model") from None
     if kind not in PIPELINES:
         raise UserError(f"model: {name} is a {kind}. Use a {' or '.join(PIPELINES)} (SD 3 or SD 3.5), or emoji-sd3.", "model")
+    # An absent tokenizer is no error to transformers: it makes one that knows no word.
+    absent = [part for part, value in parts.items() if isinstance(value, list) and value and value[0] and not (folder / part).is_dir()]
+    if absent:
+        raise UserError(f"model: {name} lacks its part {absent[0]}. Copy the model again.", "model")

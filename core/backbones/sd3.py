@@ -78,9 +78,11 @@ class SD3:
         if index.exists() and not (json.loads(index.read_text(encoding="utf-8")).get("text_encoder_3") or [None])[0]:
             parts = {"text_encoder_3": None, "tokenizer_3": None}  # diffusers 0.42 wants the absence spelled out
         try:
-            return StableDiffusion3Pipeline.from_pretrained(path, torch_dtype=stored, use_safetensors=True, **parts)
-        except (OSError, ValueError, EnvironmentError) as error:
-            reason = str(error).splitlines()[0][:200]
+            return StableDiffusion3Pipeline.from_pretrained(path, dtype=stored, use_safetensors=True, **parts)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a damaged folder fails in as many ways as it has parsers
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise UserError(f"model: {path} cannot be loaded ({reason}). Check the folder or the name; only safetensors weights are read.", "model") from None
 
     @torch.no_grad()
@@ -105,7 +107,10 @@ class SD3:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def schedule(self, steps: int) -> Schedule:
-        return from_scheduler(self.pipeline.scheduler, steps)
+        try:
+            return from_scheduler(self.pipeline.scheduler, steps)
+        except ValueError as error:
+            raise UserError(f"model: its scheduler cannot be used ({error}) Use a model with a plain flow-matching scheduler.", "model") from None
 
     @torch.no_grad()
     def encode(self, prompts: list[str], *, guidance: float) -> Conditions:
