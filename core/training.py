@@ -158,11 +158,12 @@ class Trainer:
             images = self.decode(paths.final)
         group = self.judge(prompts, seeds, images)
 
-        combined = combine(group.quality, group.bonus, beta=config.creative_beta, mode=config.creative_combine, gate=config.creative_gate, running=self.bonus_scale)
-        spread = self.reward_std.update(combined.values)
-        advantages = group_advantages(combined.values, scope=config.adv_std_scope, floor=config.adv_std_floor * spread)
-        with self._phase("update"):
-            learned = self._learn(paths, conditions, advantages.values.flatten(), updates)
+        with self._all_or_nothing():
+            combined = combine(group.quality, group.bonus, beta=config.creative_beta, mode=config.creative_combine, gate=config.creative_gate, running=self.bonus_scale)
+            spread = self.reward_std.update(combined.values)
+            advantages = group_advantages(combined.values, scope=config.adv_std_scope, floor=config.adv_std_floor * spread)
+            with self._phase("update"):
+                learned = self._learn(paths, conditions, advantages.values.flatten(), updates)
 
         vendi = vendi_per_group(group.features.view(P, G, -1))
         sizes = [torch.bincount(labels) for labels in group.labels]
@@ -193,7 +194,6 @@ class Trainer:
         leash = self.leash_weights()
         ratios, clipped, approx_kl, losses, pulls, norms = [], [], [], [], [], []
         leashed = np.zeros(schedule.steps)
-        before = None
         for number, update in enumerate(updates):
             size = sum(len(rows) for rows in update)
             for group in self.optimizer.param_groups:
@@ -202,7 +202,7 @@ class Trainer:
             for rows in update:
                 own = conditions[rows]
                 for s, i in enumerate(steps):
-                    self._between_or_restore(before)
+                    self.between()
                     x, follower = paths.latents[rows, s], paths.next_latents[rows, s]
                     v = self.backbone.velocity(x, i, schedule, own, guidance=config.guidance)
                     now = step(v, x, i, schedule, dynamics=config.dynamics, level=config.noise_level, x_next=follower)
@@ -229,10 +229,7 @@ class Trainer:
                     approx_kl.append(objective.approx_kl)
             norm = torch.nn.utils.clip_grad_norm_(list(self.adapter.values()), config.max_grad_norm).item()
             if not np.isfinite([norm, *losses]).all():
-                self._restore(before)
                 raise Diverged("A loss was not a number. Continue from the last checkpoint with half the learning rate.", "learning_rate")
-            if before is None and len(updates) > 1:
-                before = self._snapshot()
             self.optimizer.step()
             norms.append(norm)
         self.optimizer.zero_grad(set_to_none=True)
@@ -258,22 +255,20 @@ class Trainer:
         return [weight if i < K else 0.0 for i in range(self.schedule.steps)]
 
     # --- state --------------------------------------------------------------------------------------------------
-    def _snapshot(self) -> tuple:
-        return {n: p.detach().clone() for n, p in self.adapter.items()}, copy.deepcopy(self.optimizer.state_dict())
-
-    def _restore(self, snapshot: tuple | None) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        if snapshot is not None:
-            with torch.no_grad():
-                for name, value in snapshot[0].items():
-                    self.adapter[name].copy_(value)
-            self.optimizer.load_state_dict(snapshot[1])
-
-    def _between_or_restore(self, snapshot: tuple | None) -> None:
+    @contextmanager
+    def _all_or_nothing(self):
+        """Whatever is raised inside leaves weights, optimizer and running scales as they were, bit by bit."""
+        weights = {name: p.detach().clone() for name, p in self.adapter.items()}
+        optimizer, scalars = copy.deepcopy(self.optimizer.state_dict()), self.scalars()
         try:
-            self.between()
+            yield
         except BaseException:
-            self._restore(snapshot)
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                for name, value in weights.items():
+                    self.adapter[name].copy_(value)
+            self.optimizer.load_state_dict(optimizer)
+            self._load_scalars(scalars)
             raise
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -300,6 +295,9 @@ class Trainer:
                 parameter = self.adapter[name]
                 value = torch.from_numpy(tensors[key].copy())
                 self.optimizer.state[parameter][kind] = value if kind == "step" else value.to(parameter.device)
+        self._load_scalars(scalars)
+
+    def _load_scalars(self, scalars: dict) -> None:
         self.reward_std.load_state_dict(scalars["reward_std"])
         self.bonus_scale.load_state_dict(scalars["bonus_scale"])
 
