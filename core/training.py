@@ -58,11 +58,15 @@ class Group:
 class Iteration:
     group: Group
     metrics: dict
+    warning: str | None = None  # a sentence for a person
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Diverged(UserError):
-    """A loss or a gradient was not a number."""
+    """A picture, a loss or a gradient was not a number."""
+
+    def __init__(self, what: str):
+        super().__init__(f"{what} was not a number any more. Continue from the last checkpoint with half the learning rate.", "learning_rate")
 
 
 class Trainer:
@@ -156,6 +160,8 @@ class Trainer:
             paths = self.sample(conditions, seeds, stochastic=config.trained_steps, chunks=chunks)
         with self._phase("decode"):
             images = self.decode(paths.final)
+        if not images.isfinite().all():
+            raise Diverged("A picture")
         group = self.judge(prompts, seeds, images)
 
         with self._all_or_nothing():
@@ -169,7 +175,7 @@ class Trainer:
         sizes = [torch.bincount(labels) for labels in group.labels]
         metrics = {
             "reward": group.quality.mean().item(),
-            "reward_raw": {name: values.mean().item() for name, values in group.raw.items()},
+            "reward_raw": {name: values.nanmean().item() for name, values in group.raw.items()},  # NaN: not scored
             "vendi": vendi.mean().item(),
             "vendi_by_prompt": {str(p): v for p, v in zip(prompts, vendi.tolist())},
             "distance": mean_pairwise(group.distances).mean().item(),
@@ -180,7 +186,7 @@ class Trainer:
             "corr_bonus": correlation(advantages.values, group.bonus),
             **learned,
         }
-        return Iteration(group, metrics, self.seconds)
+        return Iteration(group, metrics, combined.warning, self.seconds)
 
     def _updates(self, P: int, G: int) -> list[list[torch.Tensor]]:
         """Rows of the flat batch for each optimizer step, in micro-batches; every update holds part of every group."""
@@ -229,7 +235,7 @@ class Trainer:
                     approx_kl.append(objective.approx_kl)
             norm = torch.nn.utils.clip_grad_norm_(list(self.adapter.values()), config.max_grad_norm).item()
             if not np.isfinite([norm, *losses]).all():
-                raise Diverged("A loss was not a number. Continue from the last checkpoint with half the learning rate.", "learning_rate")
+                raise Diverged("A loss")
             self.optimizer.step()
             norms.append(norm)
         self.optimizer.zero_grad(set_to_none=True)

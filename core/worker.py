@@ -131,7 +131,7 @@ class Worker:
             self.db.write("UPDATE prompts SET mapped = 1 WHERE prompt = ?", prompt)
             variety[str(prompt)] = base.vendi_at(features, config.group_size)
         self.db.add_iteration(0, 0.0, {
-            "reward": 0.0, "reward_raw": {n: torch.cat([r[n] for r in raw.values()]).mean().item() for n in config.rewards},
+            "reward": 0.0, "reward_raw": {n: torch.cat([r[n] for r in raw.values()]).nanmean().item() for n in config.rewards},
             "vendi": float(np.mean(list(variety.values()))), "vendi_by_prompt": variety, "look_shares": shares, "dials": self._dials(),
         })
         folder.write_atomically(self.run.path / "rewards.json", json.dumps(trainer.rewards.state_dict()))
