@@ -9,13 +9,17 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STYLES = ("tokens", "controls", "shell", "setup", "live")
-HEAD = """
+HEAD = (
+    """
 <script>document.documentElement.dataset.theme = localStorage.getItem('manymodes.theme')
   || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')</script>
 <link rel="preload" href="/studio/fonts/Inter-400.woff2" as="font" type="font/woff2" crossorigin>
-""" + "".join(f'<link rel="stylesheet" href="/studio/static/{name}.css">\n' for name in STYLES) + """
+"""
+    + "".join(f'<link rel="stylesheet" href="/studio/static/{name}.css">\n' for name in STYLES)
+    + """
 <script type="module" src="/studio/static/manymodes.js"></script>
 """
+)
 
 
 class OwnHead:

@@ -16,10 +16,20 @@ from . import started
 from .history import finite, history
 from .presets import describe
 from .settings import settings
+from .verdict import ALARM, HEALTHY
 
 _WORDS = {
-    "preparing": "Preparing", "running": "Running", "pausing": "Pausing", "paused": "Paused", "sampling": "Sampling",
-    "stopping": "Stopping", "stopped": "Stopped", "finished": "Finished", "failed": "Failed", "died": "Failed", "silent": "Not answering",
+    "preparing": "Preparing",
+    "running": "Running",
+    "pausing": "Pausing",
+    "paused": "Paused",
+    "sampling": "Sampling",
+    "stopping": "Stopping",
+    "stopped": "Stopped",
+    "finished": "Finished",
+    "failed": "Failed",
+    "died": "Failed",
+    "silent": "Not answering",
 }
 _LOG_TAIL = 4000  # characters
 
@@ -35,19 +45,40 @@ def head(run: Run, db: Database) -> dict[str, Any]:
     finished, of = status.get("iteration", 0), status.get("iterations") or config.iterations
     maps = db.row("SELECT max(id) AS newest FROM events WHERE kind = 'map'")
     message, remedy, details = _last_words(run, state, status)
-    return finite({
-        "name": run.name, "state": state, "word": _WORDS.get(state, state), "alive": state in ALIVE or state == "silent",
-        "message": message, "remedy": remedy, "details": details, "silent_for": round(time.time() - status.get("heartbeat", 0)),
-        "iteration": finished, "iterations": of, "phase": status.get("phase", ""), "done": status.get("done", 0), "total": status.get("total", 0),
-        "saved_at": status.get("saved_at", 0), "device": status.get("device", ""),
-        "memory_used": status.get("memory_used", 0), "memory_total": status.get("memory_total", 0),
-        "pace": pace, "phases": _mean_phases(recent), "left": pace * max(0, of - finished) if pace is not None else None,
-        "epoch": past.epoch, "newest": past.rows[-1]["iteration"] if past.rows else -1, "maps": maps["newest"] or 0,
-        "verdict": past.rows[-1]["verdict"] if past.rows and recent else None,
-        "dials": dials_in_force(config, past.dials), "turns": past.dials[-50:],
-        "refused": _refused(db),
-        "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
-    })
+    return finite(
+        {
+            "name": run.name,
+            "state": state,
+            "word": _WORDS.get(state, state),
+            "alive": state in ALIVE or state == "silent",
+            "message": message,
+            "remedy": remedy,
+            "details": details,
+            "silent_for": round(time.time() - status.get("heartbeat", 0)),
+            "iteration": finished,
+            "iterations": of,
+            "phase": status.get("phase", ""),
+            "done": status.get("done", 0),
+            "total": status.get("total", 0),
+            "saved_at": status.get("saved_at", 0),
+            "device": status.get("device", ""),
+            "memory_used": status.get("memory_used", 0),
+            "memory_total": status.get("memory_total", 0),
+            "pace": pace,
+            "phases": _mean_phases(recent),
+            "left": pace * max(0, of - finished) if pace is not None else None,
+            "epoch": past.epoch,
+            "newest": past.rows[-1]["iteration"] if past.rows else -1,
+            "maps": maps["newest"] or 0,
+            "alarm": ALARM,
+            "healthy": HEALTHY,
+            "verdict": past.rows[-1]["verdict"] if past.rows and recent else None,
+            "dials": dials_in_force(config, past.dials),
+            "turns": past.dials[-50:],
+            "refused": _refused(db),
+            "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
+        }
+    )
 
 
 def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, Any]:
@@ -60,7 +91,9 @@ def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, 
 def _refused(db: Database) -> list[dict[str, Any]]:
     """The newest dial turn, if the trainer did not take it within the last half minute, with its sentence."""
     newest = "SELECT max(id) FROM commands WHERE kind = 'set'"
-    found = db.rows(f"SELECT body, answer FROM commands WHERE id = ({newest}) AND taken > ? AND answer NOT IN ('ok', 'undone')", time.time() - 30)
+    found = db.rows(
+        f"SELECT body, answer FROM commands WHERE id = ({newest}) AND taken > ? AND answer NOT IN ('ok', 'undone')", time.time() - 30
+    )
     return [{"changes": json.loads(r["body"]).get("changes", {}), "answer": r["answer"]} for r in found]
 
 
@@ -75,7 +108,11 @@ def _last_words(run: Run, state: str, status: dict[str, Any]) -> tuple[str, str,
         saved = status.get("saved_at", 0)
         kept = f" Saved at {saved}." if saved else " Nothing was saved yet."
         words = log_tail(run)
-        return f"The trainer stopped by itself at {status.get('iteration', 0)}.{kept}", "Its last words are in the details." if words else "", words
+        return (
+            f"The trainer stopped by itself at {status.get('iteration', 0)}.{kept}",
+            "Its last words are in the details." if words else "",
+            words,
+        )
     if state == "silent":
         return "No sign from the trainer.", "Charts stay. Wait, or end it.", ""
     details = status.get("details", "") or (log_tail(run) if state == "failed" else "")
@@ -97,7 +134,10 @@ def info(run: Run, db: Database) -> dict[str, Any]:
     config = settings(run)
     mapped = {r["prompt"] for r in db.rows("SELECT prompt FROM prompts WHERE mapped = 1")}
     return {
-        "name": run.name, "config": config.model_dump(mode="json"), "preset": describe(config), "trained": list(config.trained_steps),
+        "name": run.name,
+        "config": config.model_dump(mode="json"),
+        "preset": describe(config),
+        "trained": list(config.trained_steps),
         "prompts": [{"prompt": i, "text": text, "mapped": i in mapped} for i, text in enumerate(config.prompts)],
         "looks": _looks(db),
     }
@@ -115,5 +155,11 @@ def brief(run: Run) -> dict[str, Any]:
     with run.database(readonly=True) as db:
         status = db.status()
     state = started.state(run, status)
-    return {"name": run.name, "state": state, "word": _WORDS.get(state, state), "alive": state in ALIVE or state == "silent",
-            "iteration": status.get("iteration", 0), "iterations": status.get("iterations", 0)}
+    return {
+        "name": run.name,
+        "state": state,
+        "word": _WORDS.get(state, state),
+        "alive": state in ALIVE or state == "silent",
+        "iteration": status.get("iteration", 0),
+        "iterations": status.get("iterations", 0),
+    }

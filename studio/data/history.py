@@ -66,19 +66,31 @@ class History:
             self._base = found
         by_prompt = found.get("vendi_by_prompt") or {}
         row = {
-            "iteration": found["iteration"], "duration": found["duration"], "phases": found.get("seconds") or {},
-            "vendi": found.get("vendi") or 0.0, "reward": found.get("reward") or 0.0, "clusters": found.get("clusters"),
-            "distance": found.get("distance"), "pictures": found["iteration"] * self.per_iteration, "by_prompt": by_prompt,
-            "raw": found.get("reward_raw") or {}, "shares": self._smooth_shares(found.get("look_shares") or {}),
+            "iteration": found["iteration"],
+            "duration": found["duration"],
+            "phases": found.get("seconds") or {},
+            "vendi": found.get("vendi") or 0.0,
+            "reward": found.get("reward") or 0.0,
+            "clusters": found.get("clusters"),
+            "distance": found.get("distance"),
+            "pictures": found["iteration"] * self.per_iteration,
+            "by_prompt": by_prompt,
+            "raw": found.get("reward_raw") or {},
+            "shares": self._smooth_shares(found.get("look_shares") or {}),
         }
-        row["base"] = self._base_level(by_prompt)
+        row["level"] = self._base_level(by_prompt)
+        row["base"] = self._base.get("vendi") or row["level"]
         # the base row opens the curves, but never dilutes the means of the trained iterations
-        last = [row, *reversed([r for r in self.rows[1 - self.window :] if r["iteration"] > 0])][: self.window] if self.window > 1 else [row]
-        row["variety"] = sum(r["vendi"] for r in last) / len(last)
+        last = (
+            [row, *reversed([r for r in self.rows[1 - self.window :] if r["iteration"] > 0])][: self.window] if self.window > 1 else [row]
+        )
+        # Prompts differ in variety, and an iteration may draw only some: so each is judged by the base model on the same
+        # prompts, and shown on the scale of all. With every prompt in every iteration this is the plain mean.
+        level = sum(r["level"] for r in last)
+        row["q"] = sum(r["vendi"] for r in last) / level if level else 0.0
+        row["variety"] = row["q"] * row["base"]
         row["reward_mean"] = sum(r["reward"] for r in last) / len(last)
-        base = sum(r["base"] for r in last) / len(last)
-        row["q"] = row["variety"] / base if base else None
-        row["verdict"] = self._verdict.next(row["variety"], base, row["pictures"])
+        row["verdict"] = self._verdict.next(row["variety"], row["base"], row["pictures"])
         row["say"] = self._sentence(row)
         return row
 

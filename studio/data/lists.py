@@ -10,5 +10,8 @@ READY = [
     {"name": "One cat", "prompts": ["cat"]},
     {"name": "Four animals", "prompts": ["cat", "dog", "rabbit", "fish"]},
     {"name": "Simple animals", "prompts": _ANIMALS.split()},
-    {"name": "Food", "prompts": ["apple", "bread", "cake", "carrot", "cheese", "egg", "grapes", "ice cream", "mushroom", "pizza", "strawberry", "sushi"]},
+    {
+        "name": "Food",
+        "prompts": ["apple", "bread", "cake", "carrot", "cheese", "egg", "grapes", "ice cream", "mushroom", "pizza", "strawberry", "sushi"],
+    },
 ]

@@ -33,8 +33,12 @@ def method(db: Database, prompt: int) -> Method:
     if not row["all_of_them"] or row["ready"] < row["all_of_them"]:
         return "pca"
     newest = db.row("SELECT max(iteration) AS i FROM pictures WHERE kind = 'train' AND prompt = ?", prompt)["i"]
-    left = db.row("SELECT i.time FROM pictures p JOIN iterations i ON i.iteration = p.iteration WHERE p.kind = 'train' AND p.prompt = ? AND p.iteration = ? AND p.umap_x IS NULL LIMIT 1",
-                  prompt, newest)
+    left = db.row(
+        "SELECT i.time FROM pictures p JOIN iterations i ON i.iteration = p.iteration "
+        "WHERE p.kind = 'train' AND p.prompt = ? AND p.iteration = ? AND p.umap_x IS NULL LIMIT 1",
+        prompt,
+        newest,
+    )
     return "pca" if left is not None and time.time() - left["time"] > _PATIENCE else "umap"
 
 
@@ -49,7 +53,11 @@ def points(db: Database, prompt: int, since: int, until: int, how: Method) -> by
 
 
 def _pack(db: Database, where: str, values: tuple, how: Method) -> bytes:
-    found = db.rows(f"SELECT {how}_x, {how}_y, reward, id, iteration, prompt, look FROM pictures WHERE {where} ORDER BY iteration, id LIMIT {_LARGEST_BLOCK}", *values)
+    found = db.rows(
+        f"SELECT {how}_x, {how}_y, reward, id, iteration, prompt, look FROM pictures "
+        f"WHERE {where} ORDER BY iteration, id LIMIT {_LARGEST_BLOCK}",
+        *values,
+    )
     columns = list(zip(*found)) or [()] * len(_COLUMNS)
     nan = float("nan")
     parts = []
@@ -70,7 +78,9 @@ def pictures(db: Database, prompt: int, iteration: int, count: int) -> dict[str,
     if row["i"] is None:
         found = db.rows(f"SELECT {_DETAILS} FROM pictures WHERE kind = 'base' AND prompt = ? ORDER BY position LIMIT ?", prompt, count)
         return {"iteration": 0, "pictures": [_details(r) for r in found]}
-    found = db.rows(f"SELECT {_DETAILS} FROM pictures WHERE kind = 'train' AND prompt = ? AND iteration = ? ORDER BY position", prompt, row["i"])
+    found = db.rows(
+        f"SELECT {_DETAILS} FROM pictures WHERE kind = 'train' AND prompt = ? AND iteration = ? ORDER BY position", prompt, row["i"]
+    )
     return {"iteration": row["i"], "pictures": [_details(r) for r in found]}
 
 
@@ -82,8 +92,13 @@ def picture(db: Database, number: int) -> dict[str, Any] | None:
     row = db.row(f"SELECT {_DETAILS} FROM pictures WHERE id = ?", number)
     if row is None:
         return None
-    group = db.row("SELECT count(*) AS n, sum(reward > ?) AS better FROM pictures WHERE kind = ? AND prompt = ? AND iteration = ?",
-                   row["reward"], row["kind"], row["prompt"], row["iteration"])
+    group = db.row(
+        "SELECT count(*) AS n, sum(reward > ?) AS better FROM pictures WHERE kind = ? AND prompt = ? AND iteration = ?",
+        row["reward"],
+        row["kind"],
+        row["prompt"],
+        row["iteration"],
+    )
     return {**_details(row), "rank": (group["better"] or 0) + 1, "of": group["n"]}
 
 

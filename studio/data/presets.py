@@ -16,12 +16,41 @@ from core.runs import folder
 from .settings import settings
 
 # Fields that say what to work on, not by which method: they never make a run "another preset".
-_SETUP = {"model", "prompts", "prompts_per_iteration", "group_size", "rewards", "reward_style", "reward_file", "iterations", "seed", "device", "dtype",
-          "base_pictures", "base_prompts", "checkpoint_every", "keep_checkpoints"}
+_SETUP = {
+    "model",
+    "prompts",
+    "prompts_per_iteration",
+    "group_size",
+    "rewards",
+    "reward_style",
+    "reward_file",
+    "iterations",
+    "seed",
+    "device",
+    "dtype",
+    "base_pictures",
+    "base_prompts",
+    "checkpoint_every",
+    "keep_checkpoints",
+}
 METHOD = tuple(name for name in FIELDS if name not in _SETUP)
 # Fields that change what an iteration costs.
-COST = ("model", "prompts_per_iteration", "group_size", "steps", "guidance", "resolution", "lora_rank", "updates_per_iteration", "micro_batch",
-        "dynamics", "perceptual", "device", "dtype", "rewards")
+COST = (
+    "model",
+    "prompts_per_iteration",
+    "group_size",
+    "steps",
+    "guidance",
+    "resolution",
+    "lora_rank",
+    "updates_per_iteration",
+    "micro_batch",
+    "dynamics",
+    "perceptual",
+    "device",
+    "dtype",
+    "rewards",
+)
 _ENOUGH = 3  # iterations that make a measurement
 
 
@@ -51,7 +80,13 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 def schedule(config: RunConfig) -> dict[str, Any]:
     """What the small picture on a card draws."""
-    return {"steps": config.steps, "trained": list(config.trained_steps), "leash": config.sa_reg_steps, "bonus": config.creative_beta > 0, "pull": config.pull > 0}
+    return {
+        "steps": config.steps,
+        "trained": list(config.trained_steps),
+        "leash": config.sa_reg_steps,
+        "bonus": config.creative_beta > 0,
+        "pull": config.pull > 0,
+    }
 
 
 def cards(runs: Path) -> list[dict[str, Any]]:
@@ -65,8 +100,16 @@ def cards(runs: Path) -> list[dict[str, Any]]:
             made.append({"name": name, "broken": str(error)})
             continue
         title, line = preset_words(name)
-        made.append({"name": name, "title": title, "line": line, "values": config.model_dump(mode="json"), "schedule": schedule(config),
-                     "measured": measured(config, past)})
+        made.append(
+            {
+                "name": name,
+                "title": title,
+                "line": line,
+                "values": config.model_dump(mode="json"),
+                "schedule": schedule(config),
+                "measured": measured(config, past),
+            }
+        )
     return made
 
 
@@ -98,8 +141,16 @@ def _measurement(path: str, modified: int, wal: int) -> dict[str, Any] | None:
     if len(rows) < _ENOUGH:
         return None
     config = settings(run)
-    return {"cost": _cost(config), "leash": config.sa_reg_steps > 0, "pace": median(r["seconds"] for r in rows), "run": run.name, "device": status.get("device", ""),
-            "memory": json.loads(rows[0]["metrics"]).get("memory") or status.get("memory_used", 0), "memory_total": status.get("memory_total", 0), "iterations": len(rows)}
+    return {
+        "cost": _cost(config),
+        "leash": config.sa_reg_steps > 0,
+        "pace": median(r["seconds"] for r in rows),
+        "run": run.name,
+        "device": status.get("device", ""),
+        "memory": json.loads(rows[0]["metrics"]).get("memory") or status.get("memory_used", 0),
+        "memory_total": status.get("memory_total", 0),
+        "iterations": len(rows),
+    }
 
 
 def _cost(config: RunConfig) -> tuple[str, ...]:
@@ -112,4 +163,11 @@ def measured(config: RunConfig, past: list[dict[str, Any]]) -> dict[str, Any] | 
     m = next((m for m in past if (m["cost"], m["leash"]) == key), None)
     if m is None:
         return None
-    return {"pace": m["pace"], "seconds": m["pace"] * config.iterations, "memory": m["memory"], "memory_total": m["memory_total"], "run": m["run"], "device": m["device"]}
+    return {
+        "pace": m["pace"],
+        "seconds": m["pace"] * config.iterations,
+        "memory": m["memory"],
+        "memory_total": m["memory_total"],
+        "run": m["run"],
+        "device": m["device"],
+    }

@@ -19,7 +19,14 @@ from .lists import READY
 def form(runs: Path) -> dict[str, Any]:
     """Presets, fields with words and bounds, rewards, prompt lists, a free name."""
     cards = presets.cards(runs)
-    return {"presets": cards, "fields": fields(), "rewards": rewards(), "lists": READY, "method": list(presets.METHOD), "name": folder.next_name(runs, "run")}
+    return {
+        "presets": cards,
+        "fields": fields(),
+        "rewards": rewards(),
+        "lists": READY,
+        "method": list(presets.METHOD),
+        "name": folder.next_name(runs, "run"),
+    }
 
 
 def fields() -> dict[str, dict[str, Any]]:
@@ -33,7 +40,9 @@ def fields() -> dict[str, dict[str, Any]]:
 
 def rewards() -> list[dict[str, str]]:
     """Every reward with its words."""
-    return [{"name": r.name, "label": r.label, "help": f"Higher is {r.meaning}." if r.name != "own" else r.meaning} for r in REGISTRY.values()]
+    return [
+        {"name": r.name, "label": r.label, "help": f"Higher is {r.meaning}." if r.name != "own" else r.meaning} for r in REGISTRY.values()
+    ]
 
 
 def check(values: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
@@ -49,7 +58,11 @@ def check(values: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
     answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "model": place, "measured": None, "preset": None}
     if not problems(values):
         config = build(values)
-        answer |= {"measured": presets.measured(config, presets.measurements(runs)), "preset": presets.describe(config), "schedule": presets.schedule(config)}
+        answer |= {
+            "measured": presets.measured(config, presets.measurements(runs)),
+            "preset": presets.describe(config),
+            "schedule": presets.schedule(config),
+        }
     return answer
 
 
@@ -80,7 +93,11 @@ def model_place(model: str) -> dict[str, Any]:
     if not isinstance(model, str) or not model.strip():
         return {"here": False, "hub": False, "words": "Name a folder or a model on the hub."}
     if model == "emoji-sd3" and not (MODELS / model / "model_index.json").exists():
-        return {"here": False, "hub": False, "words": "Emoji SD3 is not in this copy of the studio: assets/models/emoji-sd3 has no model_index.json."}
+        return {
+            "here": False,
+            "hub": False,
+            "words": "Emoji SD3 is not in this copy of the studio: assets/models/emoji-sd3 has no model_index.json.",
+        }
     try:
         check_model(model)
     except UserError as error:
@@ -90,7 +107,11 @@ def model_place(model: str) -> dict[str, Any]:
     owner, _, repo = model.partition("/")
     if (_hub_cache() / f"models--{owner}--{repo}").is_dir():
         return {"here": True, "hub": True, "words": "Ready"}
-    return {"here": False, "hub": True, "words": f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow."}
+    return {
+        "here": False,
+        "hub": True,
+        "words": f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow.",
+    }
 
 
 def _hub_cache() -> Path:
@@ -109,5 +130,3 @@ def make(values: dict[str, Any], name: str, runs: Path) -> folder.Run:
     if not place["here"] and not place["hub"]:
         raise UserError(place["words"], "model")
     return folder.create(runs / name, config)
-
-

@@ -81,10 +81,18 @@ def sentence(word: str, rows: Sequence[dict], dials: Sequence[dict], prompt: str
     if word == NARROWING:
         before = _share_of(_shares_at(rows, now["iteration"] - SPAN, prompt), look)
         if share - before >= 0.02:
-            return [f"{who} has grown from {_percent(before)} to ", _percent(share), " of the pictures. A bonus for rare looks or a longer leash holds it."]
+            return [
+                f"{who} has grown from {_percent(before)} to ",
+                _percent(share),
+                " of the pictures. A bonus for rare looks or a longer leash holds it.",
+            ]
         return [f"{who} makes ", _percent(share), " of the pictures. Variety stays below the base model's."]
     climbs = now["reward"] > _at(rows, now["iteration"] - SPAN)["reward"]
-    return [f"{who} makes ", _percent(share), f" of the pictures{' while reward still climbs' if climbs else ''}. Raise the diversity bonus β, lengthen the leash K, or pause."]
+    return [
+        f"{who} makes ",
+        _percent(share),
+        f" of the pictures{' while reward still climbs' if climbs else ''}. Raise the diversity bonus β, lengthen the leash K, or pause.",
+    ]
 
 
 def leading(shares: Sequence[float]) -> tuple[str, float]:
@@ -130,4 +138,10 @@ def _percent(share: float) -> str:
 
 
 def _value(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) and 0.01 <= abs(value) < 100 else f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return (
+        f"{value:.2f}"
+        if isinstance(value, float) and 0.01 <= abs(value) < 100
+        else f"{value:g}"
+        if isinstance(value, (int, float))
+        else str(value)
+    )

@@ -85,7 +85,10 @@ function lostBand() {
   const lost = state.failures >= 3;
   let band = document.getElementById('mm-lost');
   if (lost && !band) {
-    band = Object.assign(document.createElement('div'), { id: 'mm-lost', textContent: 'Lost the studio’s server. The run goes on by itself. Trying again every second.' });
+    band = Object.assign(document.createElement('div'), {
+      id: 'mm-lost',
+      textContent: 'Lost the studio’s server. The run goes on by itself. Trying again every second.',
+    });
     band.setAttribute('role', 'alert');
     document.body.append(band);
   } else if (!lost && band) band.remove();

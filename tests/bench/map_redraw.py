@@ -19,8 +19,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "studio")]
 
 ITERATIONS, GROUP, LIMIT = 209, 24, 150
 
-MEASURE = """async () => {
-  const store = await import('/studio/static/lib/store.js'), { Dots } = await import('/studio/static/lib/dots.js'), times = [], fetched = [];
+MEASURE = (
+    """async () => {
+  const store = await import('/studio/static/lib/store.js'), { Dots } = await import('/studio/static/lib/dots.js');
+  const times = [], fetched = [];
   for (let i = 0; i < 9; i++) {
     const start = performance.now(), dots = new Dots('umap');
     const columns = await store.getBinary(`/api/runs/bench/points?prompt=0&since=0&until=100000&method=umap`);
@@ -35,7 +37,9 @@ MEASURE = """async () => {
     times.push(window.manymodes.mapDrawn.at - start);
   }
   return { times, fetched, dots: window.manymodes.mapDrawn.dots };
-}""" % ITERATIONS
+}"""
+    % ITERATIONS
+)
 
 
 def main() -> int:

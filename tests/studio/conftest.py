@@ -18,7 +18,15 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or "/usr/bin/chromium"
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 class FakeTrainer:
@@ -30,7 +38,9 @@ class FakeTrainer:
 
     def __call__(self, run, *, resume: bool = False) -> subprocess.Popen:
         command = [sys.executable, str(HERE / "fake_worker.py"), str(run.path)]
-        process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1", **self.env}, stderr=open(run.log, "ab"), start_new_session=True)
+        process = subprocess.Popen(
+            command, env={**os.environ, "OMP_NUM_THREADS": "1", **self.env}, stderr=open(run.log, "ab"), start_new_session=True
+        )
         self.started.append(process)
         return process
 
@@ -85,7 +95,8 @@ def trainer() -> Iterator[FakeTrainer]:
 @pytest.fixture(scope="session")
 def browser():
     if not Path(CHROMIUM).exists():
-        pytest.skip("no Chromium on this computer")
+        # where the tests must drive a browser, one that is missing is a failure
+        (pytest.fail if os.environ.get("MANYMODES_REQUIRE_BROWSER") else pytest.skip)("no Chromium on this computer")
     sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

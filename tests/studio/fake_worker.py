@@ -18,14 +18,38 @@ PACE = float(os.environ.get("FAKE_PACE", "0.4"))  # seconds per iteration
 DEAF = bool(os.environ.get("FAKE_DEAF"))  # takes no command, as if in a very long step
 
 
+def lay_out(db, worlds: list[World], iteration: int) -> None:
+    """From iteration 3 on, every picture written so far gets its place: as with UMAP, a moment after it was made."""
+    if iteration < 3:
+        return
+    # the sample run's PCA plane is a shear of its UMAP plane
+    bare = db.rows("SELECT id, pca_x, pca_y FROM pictures WHERE umap_x IS NULL")
+    db.update_pictures(("umap_x", "umap_y"), [((r["pca_x"] - 0.5 * r["pca_y"] / 0.7) / 0.8, r["pca_y"] / 0.7, r["id"]) for r in bare])
+    if iteration == 3:
+        for prompt in range(len(worlds)):
+            db.add_event("map", iteration, prompt=prompt, method="umap")
+
+
 def main(folder: Path) -> None:
     run = Run(folder)
     config = run.config()
     worlds = [World(p, seed=i) for i, p in enumerate(config.prompts)]
     dials = {"creative_beta": config.creative_beta}
     with run.database() as db:
-        db.set_status(state="preparing", pid=os.getpid(), process_started=psutil.Process().create_time(), iterations=config.iterations, phase="base pictures",
-                      total=config.base_pictures, memory_total=8_000_000_000, memory_used=1_100_000_000, device="cpu", message="", remedy="", details="")
+        db.set_status(
+            state="preparing",
+            pid=os.getpid(),
+            process_started=psutil.Process().create_time(),
+            iterations=config.iterations,
+            phase="base pictures",
+            total=config.base_pictures,
+            memory_total=8_000_000_000,
+            memory_used=1_100_000_000,
+            device="cpu",
+            message="",
+            remedy="",
+            details="",
+        )
         iteration = db.status()["iteration"]
         if db.row("SELECT 1 FROM iterations WHERE iteration = 0") is None:
             for done in range(0, config.base_pictures, 40):
@@ -50,6 +74,7 @@ def main(folder: Path) -> None:
                 for i, world in enumerate(worlds):
                     world.step(dials["creative_beta"], speed=3)
                     groups[i] = world.pictures("train", iteration, i, config.group_size, laid_out=False)
+                lay_out(db, worlds, iteration)
                 db.add_iteration(iteration, PACE, metrics(groups, dials), [r for rows in groups.values() for r in rows])
             time.sleep(0.03)
         db.set_status(state="finished" if state == "running" else "stopped", phase="", pid=None, saved_at=iteration)

@@ -93,13 +93,26 @@ class World:
             reward = float((self.taste[look] + self.gain - 0.5 + 0.05 * self.rng.normal()) * 10)
             choices = self.pool[look]
             new = kind == "train" and self.rng.random() < 0.015
-            rows.append({
-                "kind": kind, "iteration": iteration, "prompt": prompt, "position": position, "seed": int(self.rng.integers(2**31)),
-                "reward": reward, "scores": json.dumps({"style_preference": reward / 10 + 0.5}), "bonus": None, "cluster": int(look),
-                "look": -1 if new else int(look), "pca_x": float(x * 0.8 + y * 0.5), "pca_y": float(y * 0.7),
-                "umap_x": float(x) if laid_out else None, "umap_y": float(y) if laid_out else None,
-                "embedding": pack(feature / np.linalg.norm(feature)), "thumb": choices[int(self.rng.integers(len(choices)))],
-            })
+            rows.append(
+                {
+                    "kind": kind,
+                    "iteration": iteration,
+                    "prompt": prompt,
+                    "position": position,
+                    "seed": int(self.rng.integers(2**31)),
+                    "reward": reward,
+                    "scores": json.dumps({"style_preference": reward / 10 + 0.5}),
+                    "bonus": None,
+                    "cluster": int(look),
+                    "look": -1 if new else int(look),
+                    "pca_x": float(x * 0.8 + y * 0.5),
+                    "pca_y": float(y * 0.7),
+                    "umap_x": float(x) if laid_out else None,
+                    "umap_y": float(y) if laid_out else None,
+                    "embedding": pack(feature / np.linalg.norm(feature)),
+                    "thumb": choices[int(self.rng.integers(len(choices)))],
+                }
+            )
         return rows
 
 
@@ -117,13 +130,24 @@ def metrics(by_prompt: dict[int, list[dict]], dials: dict) -> dict:
     for prompt, rows in by_prompt.items():
         looks = np.array([r["look"] for r in rows])
         shares[str(prompt)] = [float((looks == k).mean()) for k in [*range(LOOKS), -1]]
-        rewards[str(prompt)] = [float(np.mean([r["reward"] for r in rows if r["look"] == k])) if (looks == k).any() else None for k in range(LOOKS)]
+        rewards[str(prompt)] = [
+            float(np.mean([r["reward"] for r in rows if r["look"] == k])) if (looks == k).any() else None for k in range(LOOKS)
+        ]
     by = {str(p): vendi(rows) for p, rows in by_prompt.items()}
     everything = [r for rows in by_prompt.values() for r in rows]
     return {
-        "reward": float(np.mean([r["reward"] for r in everything])), "reward_raw": {"style_preference": 0.5}, "vendi": float(np.mean(list(by.values()))),
-        "vendi_by_prompt": by, "distance": 0.3, "clusters": 4.0, "look_shares": shares, "look_rewards": rewards, "loss": 0.01, "leash": [0.0] * 9,
-        "seconds": {"rollout": 0.21, "decode": 0.03, "reward": 0.02, "diversity": 0.02, "update": 0.2, "write": 0.01}, "dials": dials,
+        "reward": float(np.mean([r["reward"] for r in everything])),
+        "reward_raw": {"style_preference": 0.5},
+        "vendi": float(np.mean(list(by.values()))),
+        "vendi_by_prompt": by,
+        "distance": 0.3,
+        "clusters": 4.0,
+        "look_shares": shares,
+        "look_rewards": rewards,
+        "loss": 0.01,
+        "leash": [0.0] * 9,
+        "seconds": {"rollout": 0.21, "decode": 0.03, "reward": 0.02, "diversity": 0.02, "update": 0.2, "write": 0.01},
+        "dials": dials,
     }
 
 
@@ -137,24 +161,50 @@ def write_base(db: Database, config: RunConfig, worlds: list[World], count: int 
         looks = np.array([r["look"] for r in rows])
         for look in range(LOOKS):
             typical = ids[int(np.flatnonzero(looks == look)[0])] if (looks == look).any() else ids[0]
-            db.write("INSERT INTO looks (prompt, look, share, picture) VALUES (?, ?, ?, ?)", i, look, float((looks == look).mean()), typical)
+            db.write(
+                "INSERT INTO looks (prompt, look, share, picture) VALUES (?, ?, ?, ?)", i, look, float((looks == look).mean()), typical
+            )
         groups[i] = rows
     first = {i: rows[: config.group_size] for i, rows in groups.items()}
     base = metrics(first, {})
     # the base level is the mean over all disjoint groups of the group's size, as little noise as possible
-    levels = {i: np.mean([vendi(rows[s : s + config.group_size]) for s in range(0, len(rows) - config.group_size + 1, config.group_size)]) for i, rows in groups.items()}
-    base |= {"vendi_by_prompt": {str(i): float(v) for i, v in levels.items()}, "vendi": float(np.mean(list(levels.values()))), "reward": 0.0}
-    base["look_shares"] = {str(i): [float(np.mean([r["look"] == k for r in rows])) for k in [*range(LOOKS), -1]] for i, rows in groups.items()}
+    levels = {
+        i: np.mean([vendi(rows[s : s + config.group_size]) for s in range(0, len(rows) - config.group_size + 1, config.group_size)])
+        for i, rows in groups.items()
+    }
+    base |= {
+        "vendi_by_prompt": {str(i): float(v) for i, v in levels.items()},
+        "vendi": float(np.mean(list(levels.values()))),
+        "reward": 0.0,
+    }
+    base["look_shares"] = {
+        str(i): [float(np.mean([r["look"] == k for r in rows])) for k in [*range(LOOKS), -1]] for i, rows in groups.items()
+    }
     db.add_iteration(0, 1.0, base)
     if laid_out:
         for i in groups:
             db.add_event("map", 0, prompt=i, method="umap")
 
 
-def write_run(path: Path, *, iterations: int = 60, prompts: tuple[str, ...] = ("cat",), turn_at: int | None = None, state: str = "stopped", end: int = 400,
-              pid: int | None = None, **settings) -> Run:
+def write_run(
+    path: Path,
+    *,
+    iterations: int = 60,
+    prompts: tuple[str, ...] = ("cat",),
+    turn_at: int | None = None,
+    state: str = "stopped",
+    end: int = 400,
+    pid: int | None = None,
+    **settings,
+) -> Run:
     """A whole run at once. `turn_at`: the iteration at which beta went from 0 to 0.5."""
-    config = RunConfig(prompts=prompts, prompts_per_iteration=settings.pop("prompts_per_iteration", len(prompts)), iterations=end, rewards={"style_preference": 1.0}, **settings)
+    config = RunConfig(
+        prompts=prompts,
+        prompts_per_iteration=settings.pop("prompts_per_iteration", len(prompts)),
+        iterations=end,
+        rewards={"style_preference": 1.0},
+        **settings,
+    )
     run = create(path, config)
     worlds = [World(p, seed=i) for i, p in enumerate(prompts)]
     with run.database() as db:
@@ -169,5 +219,14 @@ def write_run(path: Path, *, iterations: int = 60, prompts: tuple[str, ...] = ("
                 world.step(beta)
                 groups[i] = world.pictures("train", iteration, i, config.group_size)
             db.add_iteration(iteration, 0.5, metrics(groups, {"creative_beta": beta}), [r for rows in groups.values() for r in rows])
-        db.set_status(state=state, iteration=iterations, iterations=end, memory_used=3_400_000_000, memory_total=8_000_000_000, device="cpu", saved_at=iterations // 20 * 20, pid=pid)
+        db.set_status(
+            state=state,
+            iteration=iterations,
+            iterations=end,
+            memory_used=3_400_000_000,
+            memory_total=8_000_000_000,
+            device="cpu",
+            saved_at=iterations // 20 * 20,
+            pid=pid,
+        )
     return run

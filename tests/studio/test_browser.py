@@ -10,8 +10,19 @@ from conftest import FakeTrainer
 from playwright.sync_api import expect
 from sample_run import write_run
 
-HOSTILE = "<img src=x onerror=\"window.hit=1\"> ${window.hit=2} {{window.hit=3}} \u202eabc"
-SHIFT = "new Promise(done => { let sum = 0; const where = []; new PerformanceObserver(list => { for (const e of list.getEntries()) { sum += e.value; for (const s of e.sources) where.push((s.node?.outerHTML ?? s.node?.nodeName ?? '?').slice(0, 80)) } }).observe({type: 'layout-shift', buffered: false}); setTimeout(() => done([sum, where]), 3000) })"
+HOSTILE = '<img src=x onerror="window.hit=1"> ${window.hit=2} {{window.hit=3}} \u202eabc'
+SHIFT = """new Promise(done => {
+  let sum = 0; const where = [];
+  new PerformanceObserver(list => { for (const e of list.getEntries()) {
+    sum += e.value;
+    for (const s of e.sources) where.push((s.node?.outerHTML ?? s.node?.nodeName ?? '?').slice(0, 80));
+  } }).observe({type: 'layout-shift', buffered: false});
+  setTimeout(() => done([sum, where]), 3000);
+})"""
+PLACED = """(() => {
+  const groups = [...manymodes.state.dots.groups.values()];
+  return groups.length > 3 && groups.slice(0, -1).every(g => g.length === 24 && g.every(d => d.x === d.x));
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +58,10 @@ def test_a_run_from_start_to_stop(studio, page, browser):
     expect(page.locator(".mm-pictures .sub").first).to_contain_text(re.compile("iteration [1-9]"), timeout=10000)
     assert page.locator(".mm-pictures .tile img").first.evaluate("async i => { await i.decode(); return i.naturalWidth }") == 64
     page.wait_for_function("manymodes.mapDrawn.dots > 130")
+
+    # the map moves from PCA to UMAP once that is there, and shows dots that were laid out after they were made
+    page.wait_for_function("manymodes.state.base.method === 'umap'", timeout=10000)
+    page.wait_for_function(PLACED)
 
     # turn beta: waits with its iteration, then in force, and a diamond on the time axis
     beta = page.get_by_label("Diversity bonus, number")
@@ -113,7 +128,11 @@ def test_hostile_text_is_only_text(studio, page):
 def test_a_dead_trainer_is_told_with_its_last_words(studio, page):
     run = write_run(studio.runs / "dead", iterations=30, state="failed")
     with run.database() as db:
-        db.set_status(message="Ran out of memory while learning, iteration 31. Saved at 20.", remedy="Lower Pictures in flight.", details="Traceback: <script>window.hit=1</script>")
+        db.set_status(
+            message="Ran out of memory while learning, iteration 31. Saved at 20.",
+            remedy="Lower Pictures in flight.",
+            details="Traceback: <script>window.hit=1</script>",
+        )
     page.goto(f"{studio.url}/?run=dead&screen=live")
     notice = page.locator(".mm-notice")
     expect(notice).to_contain_text("Ran out of memory", timeout=15000)

@@ -28,7 +28,15 @@ def unpack(data: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     told = json.loads(data[4 : 4 + length])
     at, columns = 4 + length, {}
     assert at % 4 == 0
-    for name, kind in (("x", "<f4"), ("y", "<f4"), ("reward", "<f4"), ("id", "<u4"), ("iteration", "<u4"), ("prompt", "<u2"), ("look", "u1")):
+    for name, kind in (
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("reward", "<f4"),
+        ("id", "<u4"),
+        ("iteration", "<u4"),
+        ("prompt", "<u2"),
+        ("look", "u1"),
+    ):
         columns[name] = np.frombuffer(data, kind, told["n"], at)
         at += columns[name].nbytes
     assert at == len(data)
@@ -93,6 +101,19 @@ def test_history_is_a_mean_over_96_pictures(run):
     assert [r["verdict"] for r in past.rows[:5]] == ["Too early to say"] * 4 + [past.rows[4]["verdict"]]
     page = past.since(27)
     assert [r["iteration"] for r in page["rows"]] == [28, 29, 30] and page["more"] is False
+
+
+def test_variety_is_judged_on_the_prompts_that_were_drawn(tmp_path):
+    run = write_run(tmp_path / "two", iterations=0, prompts=("cat", "dog"), group_size=48)
+    with run.database() as db:
+        db.write("DELETE FROM iterations")
+        db.add_iteration(0, 0.0, {"vendi": 5.0, "vendi_by_prompt": {"0": 2.0, "1": 8.0}})
+        for iteration, (prompt, vendi) in enumerate([("0", 2.0), ("1", 8.0), ("0", 1.0), ("1", 4.0)], 1):
+            db.add_iteration(iteration, 0.5, {"vendi": vendi, "vendi_by_prompt": {prompt: vendi}})
+        past = history(run, db)
+    assert past.window == 1
+    assert [r["variety"] for r in past.rows[1:]] == [5.0, 5.0, 2.5, 2.5]  # not 2, 8, 1, 4
+    assert {r["base"] for r in past.rows} == {5.0}
 
 
 def test_history_starts_over_when_rows_were_rewritten(tmp_path):

@@ -49,10 +49,19 @@ def test_reading_routes(studio):
     assert studio.get("/api/presets").json()["presets"][0]["name"] == "collapse-demo"
 
 
-@pytest.mark.parametrize("headers", [
-    {"Host": "evil.example:7860"}, {"Host": "127.0.0.1:7861"}, {"Host": "127.0.0.1"}, {"Origin": "http://evil.example"}, {"Origin": "null"},
-    {"Origin": "http://localhost:7861"}, {"Origin": "https://127.0.0.1:7860"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example:7860"},
+        {"Host": "127.0.0.1:7861"},
+        {"Host": "127.0.0.1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:7861"},
+        {"Origin": "https://127.0.0.1:7860"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
 @pytest.mark.parametrize("path", ["/api/runs", "/api/runs/cats/head", "/studio/static/manymodes.js", "/", "/gradio_api/info"])
 def test_other_hosts_and_origins_are_refused_everywhere(studio, headers, path):
     answer = studio.get(path, headers=headers)
@@ -91,13 +100,22 @@ def test_commands(studio):
         return studio.post("/api/runs/cats/commands", json=body, headers=OWN)
 
     number = send({"kind": "set", "changes": {"creative_beta": 0.5, "sa_reg_steps": 4}}).json()["command"]
-    assert studio.get("/api/runs/cats/head").json()["waiting"] == [{"id": number, "kind": "set", "changes": {"creative_beta": 0.5, "sa_reg_steps": 4}}]
+    assert studio.get("/api/runs/cats/head").json()["waiting"] == [
+        {"id": number, "kind": "set", "changes": {"creative_beta": 0.5, "sa_reg_steps": 4}}
+    ]
     assert send({"kind": "undo", "command": number}).json() == {"undone": True}
     assert send({"kind": "undo", "command": number}).json() == {"undone": False}
     assert studio.get("/api/runs/cats/head").json()["waiting"] == []
-    for body, field in [({"kind": "set", "changes": {"creative_beta": 9}}, "creative_beta"), ({"kind": "set", "changes": {"sa_reg_steps": 11}}, "sa_reg_steps"),
-                        ({"kind": "set", "changes": {"group_size": 8}}, "group_size"), ({"kind": "set", "changes": {}}, "changes"), ({"kind": "set"}, "changes"),
-                        ({"kind": "set", "changes": {"creative_beta": "much"}}, "creative_beta"), ({"kind": "explode"}, "kind"), ({"kind": "undo", "command": "x"}, "command")]:
+    for body, field in [
+        ({"kind": "set", "changes": {"creative_beta": 9}}, "creative_beta"),
+        ({"kind": "set", "changes": {"sa_reg_steps": 11}}, "sa_reg_steps"),
+        ({"kind": "set", "changes": {"group_size": 8}}, "group_size"),
+        ({"kind": "set", "changes": {}}, "changes"),
+        ({"kind": "set"}, "changes"),
+        ({"kind": "set", "changes": {"creative_beta": "much"}}, "creative_beta"),
+        ({"kind": "explode"}, "kind"),
+        ({"kind": "undo", "command": "x"}, "command"),
+    ]:
         answer = send(body)
         assert (answer.status_code, answer.json()["field"]) == (400, field), body
     assert studio.post("/api/runs/cats/commands", content="[1]", headers=OWN).status_code == 422
@@ -110,8 +128,13 @@ def test_start_makes_a_run_and_starts_its_trainer(studio, ready_model):
     assert folder.Run(studio.runs / "fresh").config() == RunConfig(**config)
     again = studio.post("/api/runs", json={"config": config, "name": "fresh"}, headers=OWN)
     assert (again.status_code, again.json()["field"]) == (400, "name")
-    for body, field in [({"config": {**config, "group_size": 1}, "name": "n1"}, "group_size"), ({"config": {**config, "rewards": {"x": 1}}, "name": "n2"}, "rewards"),
-                        ({"config": {**config, "model": "/nowhere"}, "name": "n3"}, "model"), ({"config": config, "name": "../n4"}, "name"), ({"name": "n5"}, "config")]:
+    for body, field in [
+        ({"config": {**config, "group_size": 1}, "name": "n1"}, "group_size"),
+        ({"config": {**config, "rewards": {"x": 1}}, "name": "n2"}, "rewards"),
+        ({"config": {**config, "model": "/nowhere"}, "name": "n3"}, "model"),
+        ({"config": config, "name": "../n4"}, "name"),
+        ({"name": "n5"}, "config"),
+    ]:
         answer = studio.post("/api/runs", json=body, headers=OWN)
         assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert sorted(p.name for p in studio.runs.iterdir()) == ["cats", "fresh"]
@@ -142,7 +165,8 @@ def test_end_ends_a_deaf_trainer(studio):
 
 
 def test_the_studio_imports_no_engine():
-    code = "import sys; from pathlib import Path; from studio.shell import build; build(Path('nowhere')); print([m for m in ('torch', 'transformers', 'diffusers', 'peft', 'umap', 'sklearn', 'numba') if m in sys.modules])"
+    heavy = ("torch", "transformers", "diffusers", "peft", "umap", "sklearn", "numba")
+    code = f"import sys, pathlib, studio.shell as s; s.build(pathlib.Path('nowhere')); print([m for m in {heavy} if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
     assert not list(Path(ROOT / "studio").rglob("*.pyi"))
@@ -151,5 +175,3 @@ def test_the_studio_imports_no_engine():
 def test_a_wrong_port_is_one_clear_line(tmp_path):
     told = subprocess.run([sys.executable, "app.py", "--port", "0", "--runs", str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 2 and told.stderr == "--port: 0 is no port. Use 1 to 65535.\n"
-
-

@@ -62,7 +62,10 @@ def test_flat_noise_around_a_threshold_does_not_flicker():
 
 
 def rows(varieties, shares, rewards=None):
-    return [{"iteration": i, "variety": v, "reward": r, "pictures": 24 * i, "shares": {"0": s}} for i, (v, s, r) in enumerate(zip(varieties, shares, rewards or [0.0] * len(shares)))]
+    return [
+        {"iteration": i, "variety": v, "reward": r, "pictures": 24 * i, "shares": {"0": s}}
+        for i, (v, s, r) in enumerate(zip(varieties, shares, rewards or [0.0] * len(shares)))
+    ]
 
 
 def text(*args, **kwargs):
@@ -71,18 +74,26 @@ def text(*args, **kwargs):
 
 def test_sentences_name_cause_and_remedy():
     down = rows([5 - 0.1 * i for i in range(31)], [[0.2 + 0.02 * i, 0.8 - 0.02 * i, 0.0] for i in range(31)], [0.1 * i for i in range(31)])
-    assert text("Narrowing", down, [], "0") == "Look A has grown from 30 % to 80 % of the pictures. A bonus for rare looks or a longer leash holds it."
+    assert (
+        text("Narrowing", down, [], "0")
+        == "Look A has grown from 30 % to 80 % of the pictures. A bonus for rare looks or a longer leash holds it."
+    )
     said = text("Collapsing", down, [], "0")
     assert said.startswith("Look A makes 80 % of the pictures while reward still climbs.") and "Raise the diversity bonus β" in said
     assert "still climbs" not in text("Collapsing", rows([1.0] * 30, [[1.0, 0.0]] * 30), [], "0")
 
     turn = [{"iteration": 10, "label": "Diversity bonus", "name": "creative_beta", "old": 0.0, "new": 0.5}]
     up = rows([2 + 0.1 * max(0, i - 10) for i in range(21)], [[0.79, 0.21, 0.0]] * 15 + [[0.54, 0.46, 0.0]] * 6)
-    assert text("Recovering", up, turn, "0") == "Up from 2.0 at iteration 10, when the diversity bonus went from 0 to 0.50. Look A has gone from 79 % to 54 %."
+    assert (
+        text("Recovering", up, turn, "0")
+        == "Up from 2.0 at iteration 10, when the diversity bonus went from 0 to 0.50. Look A has gone from 79 % to 54 %."
+    )
 
     fine = rows([5.0], [[0.4, 0.35, 0.25, 0.0]])
     assert text("Healthy", fine, [], "0") == "Every look the base model had is still here; the largest, look A, is at 40 %."
-    assert text("Healthy", rows([5.0], [[0.6, 0.0, 0.4, 0.0]]), [], "0", name="cat").startswith("2 of the base model's 3 looks are here; the largest, look A of “cat”")
+    assert text("Healthy", rows([5.0], [[0.6, 0.0, 0.4, 0.0]]), [], "0", name="cat").startswith(
+        "2 of the base model's 3 looks are here; the largest, look A of “cat”"
+    )
     assert "there are 24 so far" in text("Too early to say", rows([5.0] * 2, [[1.0, 0.0]] * 2), [], "0")
 
 

@@ -50,34 +50,92 @@ const ICONS = {
 };
 
 export function icon(name, size = 16) {
-  return svg(size, size, ICONS[name], { viewBox: '0 0 20 20', fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5,
-    'stroke-linecap': 'round', 'stroke-linejoin': 'round', 'aria-hidden': 'true' });
+  return svg(size, size, ICONS[name], {
+    viewBox: '0 0 20 20',
+    fill: 'none',
+    stroke: 'currentColor',
+    'stroke-width': 1.5,
+    'stroke-linecap': 'round',
+    'stroke-linejoin': 'round',
+    'aria-hidden': 'true',
+  });
 }
 
 // --- looks: one glyph each, colour is never the only carrier -----------------------------------------------------
 export const NEW = 255;
 export const NONE = 254;
 const LETTERS = 'ABCDEF';
-const polygon = (x, y, r, corners) => corners.map(([dx, dy], i) => `${i ? 'L' : 'M'}${(x + dx * r).toFixed(2)} ${(y + dy * r).toFixed(2)}`).join('') + 'Z';
-const STAR = Array.from({ length: 10 }, (_, i) => [Math.sin(i * Math.PI / 5) * (i % 2 ? 0.55 : 1.3), -Math.cos(i * Math.PI / 5) * (i % 2 ? 0.55 : 1.3)]);
-const CORNERS = [null, [[-.88, -.88], [.88, -.88], [.88, .88], [-.88, .88]], [[0, -1.14], [1.08, .82], [-1.08, .82]], [[0, -1.22], [1.06, 0], [0, 1.22], [-1.06, 0]],
-  [[-.55, -1], [.55, -1], [1.1, 0], [.55, 1], [-.55, 1], [-1.1, 0]],
-  [[-.38, -1.1], [.38, -1.1], [.38, -.38], [1.1, -.38], [1.1, .38], [.38, .38], [.38, 1.1], [-.38, 1.1], [-.38, .38], [-1.1, .38], [-1.1, -.38], [-.38, -.38]]];
+const polygon = (x, y, r, corners) =>
+  corners.map(([dx, dy], i) => `${i ? 'L' : 'M'}${(x + dx * r).toFixed(2)} ${(y + dy * r).toFixed(2)}`).join('') + 'Z';
+const STAR = Array.from({ length: 10 }, (_, i) => [
+  Math.sin((i * Math.PI) / 5) * (i % 2 ? 0.55 : 1.3),
+  -Math.cos((i * Math.PI) / 5) * (i % 2 ? 0.55 : 1.3),
+]);
+const CORNERS = [
+  null,
+  [
+    [-0.88, -0.88],
+    [0.88, -0.88],
+    [0.88, 0.88],
+    [-0.88, 0.88],
+  ],
+  [
+    [0, -1.14],
+    [1.08, 0.82],
+    [-1.08, 0.82],
+  ],
+  [
+    [0, -1.22],
+    [1.06, 0],
+    [0, 1.22],
+    [-1.06, 0],
+  ],
+  [
+    [-0.55, -1],
+    [0.55, -1],
+    [1.1, 0],
+    [0.55, 1],
+    [-0.55, 1],
+    [-1.1, 0],
+  ],
+  [
+    [-0.38, -1.1],
+    [0.38, -1.1],
+    [0.38, -0.38],
+    [1.1, -0.38],
+    [1.1, 0.38],
+    [0.38, 0.38],
+    [0.38, 1.1],
+    [-0.38, 1.1],
+    [-0.38, 0.38],
+    [-1.1, 0.38],
+    [-1.1, -0.38],
+    [-0.38, -0.38],
+  ],
+];
 
 /** SVG path of a look's glyph. A seventh look and later ones are circles, told apart by their letter. */
 export function glyphPath(look, x, y, r) {
   if (look === NEW || look === -1) return polygon(x, y, r, STAR);
   const corners = CORNERS[look];
-  return corners ? polygon(x, y, r, corners) : `M${(x - r).toFixed(2)} ${y.toFixed(2)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
+  return corners
+    ? polygon(x, y, r, corners)
+    : `M${(x - r).toFixed(2)} ${y.toFixed(2)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
 }
 export const diamond = (x, y, r) => polygon(x, y, r, CORNERS[3]);
 /** CSS variable of a look's colour. */
 export const lookColour = (look) => (look === NEW || look === -1 ? '--ink' : look < LETTERS.length ? `--k${LETTERS[look]}` : '--base');
-export const lookName = (look) => (look === NEW || look === -1 ? 'New' : look === NONE || look == null ? 'No look' : `Look ${lookLetter(look)}`);
+export const lookName = (look) =>
+  look === NEW || look === -1 ? 'New' : look === NONE || look == null ? 'No look' : `Look ${lookLetter(look)}`;
 export const lookLetter = (look) => (look === NEW || look === -1 ? 'new' : String.fromCharCode(65 + look));
 export function glyph(look, size = 10) {
   if (look === NONE || look == null) return svg(size, size, '', { 'aria-hidden': 'true' });
-  return svg(size, size, `<path d="${glyphPath(look, size / 2, size / 2 + (look === 2 ? 0.5 : 0), size * 0.4)}" fill="var(${lookColour(look)})"/>`, { viewBox: `0 0 ${size} ${size}`, 'aria-hidden': 'true' });
+  return svg(
+    size,
+    size,
+    `<path d="${glyphPath(look, size / 2, size / 2 + (look === 2 ? 0.5 : 0), size * 0.4)}" fill="var(${lookColour(look)})"/>`,
+    { viewBox: `0 0 ${size} ${size}`, 'aria-hidden': 'true' },
+  );
 }
 export const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
 
@@ -105,7 +163,8 @@ export function plain(value) {
 }
 /** Round steps for an axis from low to high, about `count` of them. */
 export function ticks(low, high, count) {
-  const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
+  const raw = (high - low) / count,
+    power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
   const out = [];
   for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step) out.push(+v.toFixed(10));

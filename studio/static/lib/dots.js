@@ -14,8 +14,17 @@ export function decode(buffer) {
     at += n * Kind.BYTES_PER_ELEMENT;
     return values;
   };
-  return { n, method, x: column(Float32Array), y: column(Float32Array), reward: column(Float32Array), id: column(Uint32Array), iteration: column(Uint32Array),
-    prompt: column(Uint16Array), look: column(Uint8Array) };
+  return {
+    n,
+    method,
+    x: column(Float32Array),
+    y: column(Float32Array),
+    reward: column(Float32Array),
+    id: column(Uint32Array),
+    iteration: column(Uint32Array),
+    prompt: column(Uint16Array),
+    look: column(Uint8Array),
+  };
 }
 
 export class Dots {
@@ -36,7 +45,8 @@ export class Dots {
   /** The range to fetch next so that the iterations around `viewed` are there, or null. */
   missing(viewed, newest) {
     if (this.pending || newest < 1) return null;
-    if (this.low === null || viewed < this.low - 2 * BLOCK || viewed > this.high + 2 * BLOCK) return { since: Math.max(0, viewed - BLOCK), until: Math.min(newest, viewed + BLOCK), fresh: true };
+    if (this.low === null || viewed < this.low - 2 * BLOCK || viewed > this.high + 2 * BLOCK)
+      return { since: Math.max(0, viewed - BLOCK), until: Math.min(newest, viewed + BLOCK), fresh: true };
     if (this.high < newest && viewed + BLOCK / 4 > this.high) return { since: this.high, until: Math.min(newest, this.high + 2 * BLOCK) };
     if (this.bare <= this.high && Date.now() > this.again) return { since: this.bare - 1, until: this.high, again: true };
     if (this.low > 0 && viewed - BLOCK / 4 < this.low) return { since: Math.max(0, this.low - BLOCK), until: this.low };

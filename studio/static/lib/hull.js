@@ -21,29 +21,42 @@ export function hull(points) {
 /** The nine tenths of the points that are nearest to their median: a hull must not hang on an outlier. */
 export function core(points) {
   const middle = (axis) => points.map((p) => p[axis]).sort((a, b) => a - b)[points.length >> 1];
-  const x = middle(0), y = middle(1);
-  return points.slice().sort((p, q) => Math.hypot(p[0] - x, p[1] - y) - Math.hypot(q[0] - x, q[1] - y)).slice(0, Math.ceil(points.length * 0.9));
+  const x = middle(0),
+    y = middle(1);
+  return points
+    .slice()
+    .sort((p, q) => Math.hypot(p[0] - x, p[1] - y) - Math.hypot(q[0] - x, q[1] - y))
+    .slice(0, Math.ceil(points.length * 0.9));
 }
 
 /** A soft closed line `grow` pixels outside the hull. */
 export function soften(points, grow) {
   const ring = [];
   for (const p of points) for (let a = 0; a < 6.28; a += 0.35) ring.push([p[0] + grow * Math.cos(a), p[1] + grow * Math.sin(a)]);
-  const outline = hull(ring), N = 120, line = [];
-  const lengths = outline.map((p, i) => Math.hypot(outline[(i + 1) % outline.length][0] - p[0], outline[(i + 1) % outline.length][1] - p[1]));
+  const outline = hull(ring),
+    N = 120,
+    line = [];
+  const lengths = outline.map((p, i) =>
+    Math.hypot(outline[(i + 1) % outline.length][0] - p[0], outline[(i + 1) % outline.length][1] - p[1]),
+  );
   const around = lengths.reduce((a, b) => a + b, 0);
   for (let n = 0, i = 0, passed = 0; n < N; n++) {
     const distance = (n / N) * around;
     while (passed + lengths[i] < distance) passed += lengths[i++];
-    const share = (distance - passed) / (lengths[i] || 1), p = outline[i], q = outline[(i + 1) % outline.length];
+    const share = (distance - passed) / (lengths[i] || 1),
+      p = outline[i],
+      q = outline[(i + 1) % outline.length];
     line.push([p[0] + (q[0] - p[0]) * share, p[1] + (q[1] - p[1]) * share]);
   }
   let soft = line;
   for (let round = 0; round < 2; round++) {
     soft = soft.map((_, i) => {
-      let x = 0, y = 0, weight = 0;
+      let x = 0,
+        y = 0,
+        weight = 0;
       for (let k = -7; k <= 7; k++) {
-        const g = 8 - Math.abs(k), p = soft[(i + k + N) % N];
+        const g = 8 - Math.abs(k),
+          p = soft[(i + k + N) % N];
         x += g * p[0];
         y += g * p[1];
         weight += g;
@@ -55,22 +68,37 @@ export function soften(points, grow) {
 }
 
 export function box(points) {
-  const xs = points.map((p) => p[0]), ys = points.map((p) => p[1]);
+  const xs = points.map((p) => p[0]),
+    ys = points.map((p) => p[1]);
   return { left: Math.min(...xs), right: Math.max(...xs), top: Math.min(...ys), bottom: Math.max(...ys) };
 }
 
-const overlap = (a, b) => Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
+const overlap = (a, b) =>
+  Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
 
 /** A corner for each label (w x h): beside its cloud, where it hides the fewest dots and no other label. */
 export function placeLabels(outlines, dots, w, h, width, height) {
-  const taken = [], places = [];
+  const taken = [],
+    places = [];
   for (const outline of outlines) {
-    const b = box(outline), mx = (b.left + b.right) / 2, my = (b.top + b.bottom) / 2;
-    const tries = [[mx - w / 2, b.top - h - 4], [b.right + 6, my - h / 2], [mx - w / 2, b.bottom + 4], [b.left - w - 6, my - h / 2],
-      [b.right - w / 3, b.top - h / 2], [b.left - w * 0.6, b.top - h / 2], [b.right - w / 3, b.bottom - h / 2], [b.left - w * 0.6, b.bottom - h / 2], [mx - w / 2, b.top + 2]];
+    const b = box(outline),
+      mx = (b.left + b.right) / 2,
+      my = (b.top + b.bottom) / 2;
+    const tries = [
+      [mx - w / 2, b.top - h - 4],
+      [b.right + 6, my - h / 2],
+      [mx - w / 2, b.bottom + 4],
+      [b.left - w - 6, my - h / 2],
+      [b.right - w / 3, b.top - h / 2],
+      [b.left - w * 0.6, b.top - h / 2],
+      [b.right - w / 3, b.bottom - h / 2],
+      [b.left - w * 0.6, b.bottom - h / 2],
+      [mx - w / 2, b.top + 2],
+    ];
     let best = null;
     for (const [x, y] of tries) {
-      const left = Math.max(6, Math.min(width - w - 6, x)), top = Math.max(4, Math.min(height - h - 30, y));
+      const left = Math.max(6, Math.min(width - w - 6, x)),
+        top = Math.max(4, Math.min(height - h - 30, y));
       const spot = { left, top, right: left + w, bottom: top + h };
       const hidden = dots.reduce((n, p) => n + (p[0] > left - 4 && p[0] < spot.right + 4 && p[1] > top - 4 && p[1] < spot.bottom + 4), 0);
       const clash = taken.reduce((sum, t) => sum + overlap(t, spot), 0);

@@ -4,9 +4,20 @@ import { state, view, viewed, emit } from './store.js';
 import { $, h } from './dom.js';
 
 const LIST = [
-  ['1, 2', 'Setup, Live'], ['Ctrl Enter', 'Start training'], ['Space', 'Pause or resume the run'], ['Shift S', 'Stop the run'], ['K', 'Play or pause the replay'],
-  ['← →', 'Iteration before, after (Shift: ten)'], ['F', 'Follow the newest iteration'], ['0', 'Fit the whole map'], ['B', 'Base pictures on or off'],
-  ['D', 'Dials, where they are a drawer'], ['[ ]', 'Prompt before, after'], ['T', 'Light or dark'], ['?', 'This list'], ['Esc', 'Close'],
+  ['1, 2', 'Setup, Live'],
+  ['Ctrl Enter', 'Start training'],
+  ['Space', 'Pause or resume the run'],
+  ['Shift S', 'Stop the run'],
+  ['K', 'Play or pause the replay'],
+  ['← →', 'Iteration before, after (Shift: ten)'],
+  ['F', 'Follow the newest iteration'],
+  ['0', 'Fit the whole map'],
+  ['B', 'Base pictures on or off'],
+  ['D', 'Dials, where they are a drawer'],
+  ['[ ]', 'Prompt before, after'],
+  ['T', 'Light or dark'],
+  ['?', 'This list'],
+  ['Esc', 'Close'],
 ];
 
 export const typing = (target) => target.closest?.('input:not([type=range]), textarea, select, [contenteditable]');
@@ -15,8 +26,18 @@ export function installKeys({ show, turnTheme }) {
   const click = (id) => document.getElementById(id)?.click();
   const step = (by) => state.screen === 'live' && view({ iteration: viewed() + by });
   const plain = {
-    1: () => show('setup'), 2: () => show('live'), ' ': () => click('mm-pause'), k: () => click('mm-play'), f: () => view({ iteration: null }), 0: () => emit('fit'),
-    b: () => click('mm-base'), d: () => click('mm-drawer'), t: turnTheme, '?': toggleList, '[': () => prompt(-1), ']': () => prompt(1),
+    1: () => show('setup'),
+    2: () => show('live'),
+    ' ': () => click('mm-pause'),
+    k: () => click('mm-play'),
+    f: () => view({ iteration: null }),
+    0: () => emit('fit'),
+    b: () => click('mm-base'),
+    d: () => click('mm-drawer'),
+    t: turnTheme,
+    '?': toggleList,
+    '[': () => prompt(-1),
+    ']': () => prompt(1),
   };
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) {
@@ -50,9 +71,17 @@ function prompt(by) {
 export function toggleList() {
   const open = $('#mm-keys');
   if (open) return open.open ? open.close() : open.showModal();
-  const box = h('dialog', { id: 'mm-keys', class: 'mm', 'aria-label': 'Keyboard shortcuts', onclick: (e) => e.target === box && box.close() },
-    h('h2', {}, 'Keyboard shortcuts'), h('dl', {}, LIST.map(([key, what]) => [h('dt', {}, key), h('dd', {}, what)])),
-    h('button', { class: 'btn', onclick: () => box.close() }, 'Close'));
+  const box = h(
+    'dialog',
+    { id: 'mm-keys', class: 'mm', 'aria-label': 'Keyboard shortcuts', onclick: (e) => e.target === box && box.close() },
+    h('h2', {}, 'Keyboard shortcuts'),
+    h(
+      'dl',
+      {},
+      LIST.map(([key, what]) => [h('dt', {}, key), h('dd', {}, what)]),
+    ),
+    h('button', { class: 'btn', onclick: () => box.close() }, 'Close'),
+  );
   document.body.append(box);
   return box.showModal();
 }

@@ -8,12 +8,22 @@ const LOST_AFTER = 3; // failed polls
 const query = new URLSearchParams(location.search);
 
 export const state = {
-  run: query.get('run'), screen: null, prompt: query.has('prompt') ? Number(query.get('prompt')) : null, iteration: query.has('it') ? Number(query.get('it')) : null,
-  head: null, info: null, rows: [], base: null, dots: new Dots(), runs: [], order: 'look', failures: 0,
+  run: query.get('run'),
+  screen: null,
+  prompt: query.has('prompt') ? Number(query.get('prompt')) : null,
+  iteration: query.has('it') ? Number(query.get('it')) : null,
+  head: null,
+  info: null,
+  rows: [],
+  base: null,
+  dots: new Dots(),
+  runs: [],
+  order: 'look',
+  failures: 0,
 };
 
 const listeners = {};
-/** Call `f` whenever one of `names` happens: run, head, info, rows, base, dots, view, theme, lost, runs, dialsturned. */
+/** Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, theme, screen, lost, runs, fit. */
 export function on(names, f) {
   for (const name of names.split(' ')) (listeners[name] ||= []).push(f);
 }
@@ -51,7 +61,8 @@ export const looksOf = (prompt = state.prompt) => (state.info && state.info.look
 
 /** The last row up to `iteration`, or undefined. */
 export function rowAt(iteration, suits = () => true) {
-  let low = 0, high = state.rows.length;
+  let low = 0,
+    high = state.rows.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (state.rows[middle].iteration <= iteration) low = middle + 1;
@@ -62,12 +73,14 @@ export function rowAt(iteration, suits = () => true) {
 }
 /** Smoothed shares of each look, then of new pictures, of the viewed prompt at `iteration`. */
 export function sharesAt(iteration) {
-  const key = String(state.prompt), row = rowAt(iteration, (r) => key in r.shares);
+  const key = String(state.prompt),
+    row = rowAt(iteration, (r) => key in r.shares);
   return row ? row.shares[key] : null;
 }
 
 export function view(change) {
-  if ('iteration' in change) change.iteration = change.iteration === null || change.iteration >= newest() ? null : Math.max(0, Math.round(change.iteration));
+  if ('iteration' in change)
+    change.iteration = change.iteration === null || change.iteration >= newest() ? null : Math.max(0, Math.round(change.iteration));
   const prompt = 'prompt' in change && change.prompt !== state.prompt;
   Object.assign(state, change);
   writeAddress();
@@ -79,7 +92,8 @@ export function view(change) {
 export function writeAddress() {
   const address = new URL(location.href);
   const values = { run: state.run, screen: state.screen, prompt: state.prompt || null, it: state.iteration };
-  for (const [name, value] of Object.entries(values)) value == null ? address.searchParams.delete(name) : address.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(values))
+    value == null ? address.searchParams.delete(name) : address.searchParams.set(name, value);
   if (address.href !== location.href) history.replaceState(history.state, '', address);
 }
 
@@ -92,15 +106,23 @@ export function openRun(name) {
 }
 
 // --- polling --------------------------------------------------------------------------------------------------------
-let timer = null, busy = false, again = false;
+let timer = null,
+  busy = false,
+  again = false;
 
 export async function poll() {
   clearTimeout(timer);
-  if (busy) { again = true; return; }
+  if (busy) {
+    again = true;
+    return;
+  }
   busy = true;
   try {
     if (!document.hidden) await look();
-    if (state.failures >= LOST_AFTER) { state.failures = 0; emit('lost'); }
+    if (state.failures >= LOST_AFTER) {
+      state.failures = 0;
+      emit('lost');
+    }
     state.failures = 0;
   } catch (problem) {
     if (problem.status === 404 && state.run) await forget();
@@ -114,11 +136,13 @@ export async function poll() {
 
 async function look() {
   if (!state.run) return findRun();
-  const run = state.run, head = await get(runPath('head'));
+  const run = state.run,
+    head = await get(runPath('head'));
   if (run !== state.run) return undefined;
   const before = state.head;
   if (before && before.epoch !== head.epoch) Object.assign(state, { rows: [], dots: new Dots(), iteration: null });
   const changed = !before || before.maps !== head.maps || (before.newest < 0 && head.newest >= 0) || before.epoch !== head.epoch;
+  const turned = !before || before.turns.length !== head.turns.length || before.turns.at(-1)?.id !== head.turns.at(-1)?.id;
   state.head = head;
   if (changed) {
     const info = await get(runPath('info'));
@@ -129,6 +153,7 @@ async function look() {
     await loadMap();
   }
   await loadRows(run);
+  if (turned) emit('turns');
   emit('head');
   return loadDots();
 }
@@ -165,7 +190,8 @@ async function loadRows(run) {
 }
 
 async function loadMap() {
-  const run = state.run, prompt = state.prompt;
+  const run = state.run,
+    prompt = state.prompt;
   const base = await getBinary(runPath(`base?prompt=${prompt}`));
   if (run !== state.run || prompt !== state.prompt) return;
   state.base = base;

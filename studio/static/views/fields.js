@@ -3,51 +3,110 @@
 import { h, icon, say, plain } from '../lib/dom.js';
 import { form, set } from './setup.js';
 
-const GROUPS = [['dials', 'Dials'], ['learning', 'Learning'], ['sampling', 'Sampling and looks'], ['saving', 'Saving and device']];
+const GROUPS = [
+  ['dials', 'Dials'],
+  ['learning', 'Learning'],
+  ['sampling', 'Sampling and looks'],
+  ['saving', 'Saving and device'],
+];
 const SHORT = {
-  dials: (v) => `bonus ${plain(v.creative_beta)}, leash ${v.sa_reg_steps ? `${v.sa_reg_steps} steps, strength ${plain(v.sa_reg_weight)}` : 'off'}`,
-  learning: (v) => `learning rate ${plain(v.learning_rate)}, LoRA rank ${v.lora_rank}, clip ${plain(v.clip_epsilon)}, ${v.updates_per_iteration} updates per iteration, pull ${plain(v.pull)}, seed ${v.seed}`,
-  sampling: (v) => `${v.steps} steps, ${v.dynamics === 'cps' ? 'CPS' : 'Flow-SDE'} noise ${plain(v.noise_level)}, guidance ${plain(v.guidance)}, clusters by ${v.cluster_k === 'eigengap' ? 'eigengap' : `number, ${v.cluster_k}`}`,
-  saving: (v) => `checkpoint every ${v.checkpoint_every} iterations, keep ${v.keep_checkpoints}, ${v.base_pictures} base pictures, device ${v.device}`,
+  dials: (v) =>
+    `bonus ${plain(v.creative_beta)}, leash ${v.sa_reg_steps ? `${v.sa_reg_steps} steps, strength ${plain(v.sa_reg_weight)}` : 'off'}`,
+  learning: (v) =>
+    `learning rate ${plain(v.learning_rate)}, LoRA rank ${v.lora_rank}, clip ${plain(v.clip_epsilon)}, ${v.updates_per_iteration} updates per iteration, pull ${plain(v.pull)}, seed ${v.seed}`,
+  sampling: (v) =>
+    `${v.steps} steps, ${v.dynamics === 'cps' ? 'CPS' : 'Flow-SDE'} noise ${plain(v.noise_level)}, guidance ${plain(v.guidance)}, clusters by ${v.cluster_k === 'eigengap' ? 'eigengap' : `number, ${v.cluster_k}`}`,
+  saving: (v) =>
+    `checkpoint every ${v.checkpoint_every} iterations, keep ${v.keep_checkpoints}, ${v.base_pictures} base pictures, device ${v.device}`,
 };
-const WORDS = { zscore_sum: 'by z-scores', raw_sum: 'as they are', scaled_sum: 'scaled', none: 'all', above_mean: 'above the mean', w2_latent: 'latents', v_mse: 'velocities', median: 'median distance',
-  self_tuning: 'self-tuning', flow_sde: 'Flow-SDE', cps: 'CPS', clip: 'CLIP', dreamsim: 'DreamSim', group: 'of the group', global: 'of all groups' };
+const WORDS = {
+  zscore_sum: 'by z-scores',
+  raw_sum: 'as they are',
+  scaled_sum: 'scaled',
+  none: 'all',
+  above_mean: 'above the mean',
+  w2_latent: 'latents',
+  v_mse: 'velocities',
+  median: 'median distance',
+  self_tuning: 'self-tuning',
+  flow_sde: 'Flow-SDE',
+  cps: 'CPS',
+  clip: 'CLIP',
+  dreamsim: 'DreamSim',
+  group: 'of the group',
+  global: 'of all groups',
+};
 
-export const labelOf = (name) => (name === 'name' ? 'Name' : form.known?.fields[name]?.label ?? name);
+export const labelOf = (name) => (name === 'name' ? 'Name' : (form.known?.fields[name]?.label ?? name));
 
 /** A field with a place for its sentence, so that an error moves nothing far away. */
-export const field = (name, ...children) => h('div', { class: 'field', 'data-field': name }, children, h('p', { class: 'wrong', role: 'status' }));
+export const field = (name, ...children) =>
+  h('div', { class: 'field', 'data-field': name }, children, h('p', { class: 'wrong', role: 'status' }));
 
 /** A number stays a number; anything else travels as typed, and the server says what is wrong with it. */
 export function read(text) {
-  const clean = text.trim().replace('−', '-').replace(/^(-?\d+),(\d+)$/, '$1.$2');
+  const clean = text
+    .trim()
+    .replace('−', '-')
+    .replace(/^(-?\d+),(\d+)$/, '$1.$2');
   return clean !== '' && Number.isFinite(Number(clean)) ? Number(clean) : clean;
 }
 
 export function advanced() {
-  return h('div', { class: 'acc', 'aria-label': 'Advanced settings' }, GROUPS.map(([id, title]) => {
-    const names = Object.keys(form.known.fields).filter((n) => form.known.fields[n].group === id);
-    if (id === 'learning') names.push('seed');
-    const summary = h('span', { class: 'sum' });
-    form.draws.push(() => say(summary, form.values.steps === undefined ? '' : SHORT[id](form.values)));
-    return h('details', {}, h('summary', {}, icon('chevron', 12), h('b', {}, title), summary), h('div', { class: 'grid' }, names.map((n) => control(n))));
-  }));
+  return h(
+    'div',
+    { class: 'acc', 'aria-label': 'Advanced settings' },
+    GROUPS.map(([id, title]) => {
+      const names = Object.keys(form.known.fields).filter((n) => form.known.fields[n].group === id);
+      if (id === 'learning') names.push('seed');
+      const summary = h('span', { class: 'sum' });
+      form.draws.push(() => say(summary, form.values.steps === undefined ? '' : SHORT[id](form.values)));
+      return h(
+        'details',
+        {},
+        h('summary', {}, icon('chevron', 12), h('b', {}, title), summary),
+        h(
+          'div',
+          { class: 'grid' },
+          names.map((n) => control(n)),
+        ),
+      );
+    }),
+  );
 }
 
 export function control(name, title = null) {
-  const known = form.known.fields[name], parts = known.schema.anyOf || [known.schema], choice = parts.find((p) => p.enum);
+  const known = form.known.fields[name],
+    parts = known.schema.anyOf || [known.schema],
+    choice = parts.find((p) => p.enum);
   const sign = known.symbol ? h('i', { class: 'sym' }, ` ${known.symbol}`) : null;
   let input;
   if (parts.length === 1 && choice) {
-    input = h('select', { class: 'sel', 'aria-label': known.label, onchange: (e) => set(name, e.target.value) }, choice.enum.map((v) => h('option', { value: v }, WORDS[v] || v)));
-    form.draws.push(() => { input.value = form.values[name]; });
+    input = h(
+      'select',
+      { class: 'sel', 'aria-label': known.label, onchange: (e) => set(name, e.target.value) },
+      choice.enum.map((v) => h('option', { value: v }, WORDS[v] || v)),
+    );
+    form.draws.push(() => {
+      input.value = form.values[name];
+    });
   } else if (known.schema.type === 'boolean') {
     input = h('input', { type: 'checkbox', 'aria-label': known.label, onchange: (e) => set(name, e.target.checked) });
-    form.draws.push(() => { input.checked = Boolean(form.values[name]); });
+    form.draws.push(() => {
+      input.checked = Boolean(form.values[name]);
+    });
   } else {
     const empty = parts.some((p) => p.type === 'null');
-    input = h('input', { class: 'numin', 'aria-label': known.label, autocomplete: 'off', placeholder: empty ? 'none' : '', oninput: (e) => set(name, empty && e.target.value.trim() === '' ? null : read(e.target.value)) });
-    form.draws.push(() => { if (document.activeElement !== input) input.value = form.values[name] ?? ''; });
+    input = h('input', {
+      class: 'numin',
+      'aria-label': known.label,
+      autocomplete: 'off',
+      placeholder: empty ? 'none' : '',
+      oninput: (e) => set(name, empty && e.target.value.trim() === '' ? null : read(e.target.value)),
+    });
+    form.draws.push(() => {
+      if (document.activeElement !== input) input.value = form.values[name] ?? '';
+    });
   }
   return field(name, h('div', { class: 'line', title: known.help }, h('span', {}, title ?? known.label, sign), input));
 }

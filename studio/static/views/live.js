@@ -18,7 +18,8 @@ export function live(root) {
     column('Map', place('map'), place('scrubber'), place('pictures')),
     column('Readings', place('variety'), place('shares'), place('front')),
     column('Dials', place('dials')),
-    h('button', { class: 'btn drawer', id: 'mm-drawer', 'aria-expanded': 'false', title: 'Dials', onclick: drawer }, 'Dials'));
+    h('button', { class: 'btn drawer', id: 'mm-drawer', 'aria-expanded': 'false', title: 'Dials', onclick: drawer }, 'Dials'),
+  );
   $('.mm-map', root).append(h('div', { class: 'mm-notice' }));
   const views = { map, scrubber, pictures, variety, shares, front, dials, notice };
   for (const [name, view] of Object.entries(views)) view($(`.mm-${name}`, root));

@@ -12,11 +12,30 @@ const ORDERS = {
 };
 
 export function pictures(root) {
-  const title = h('h2', {}, 'Newest pictures'), sub = h('span', { class: 'sub', dir: 'auto' });
-  const buttons = Object.keys(ORDERS).map((o) => h('button', { 'aria-pressed': String(state.order === o), onclick: () => order(o) }, o[0].toUpperCase() + o.slice(1)));
+  const title = h('h2', {}, 'Newest pictures'),
+    sub = h('span', { class: 'sub', dir: 'auto' });
+  const buttons = Object.keys(ORDERS).map((o) =>
+    h('button', { 'aria-pressed': String(state.order === o), onclick: () => order(o) }, o[0].toUpperCase() + o.slice(1)),
+  );
   const tiles = h('div', { class: 'tiles' });
-  root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, h('span', { class: 'sub wide' }, 'Order'), h('span', { class: 'seg', role: 'group', 'aria-label': 'Order' }, buttons))), tiles);
-  let shown = null, key = '', wanted = null;
+  root.append(
+    h(
+      'div',
+      { class: 'hd' },
+      title,
+      sub,
+      h(
+        'div',
+        { class: 'r' },
+        h('span', { class: 'sub wide' }, 'Order'),
+        h('span', { class: 'seg', role: 'group', 'aria-label': 'Order' }, buttons),
+      ),
+    ),
+    tiles,
+  );
+  let shown = null,
+    key = '',
+    wanted = null;
 
   function order(o) {
     state.order = o;
@@ -41,7 +60,12 @@ export function pictures(root) {
     const list = shown && state.run ? shown.pictures.slice().sort(ORDERS[state.order]).slice(0, MOST) : [];
     say(title, following() ? 'Newest pictures' : 'Pictures');
     const name = promptInfo()?.text ?? '';
-    say(sub, list.length ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${shown.pictures.length} for “${name.slice(0, 60)}”` : '');
+    say(
+      sub,
+      list.length
+        ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${shown.pictures.length} for “${name.slice(0, 60)}”`
+        : '',
+    );
     sub.title = name;
     while (tiles.children.length < list.length) tiles.append(tile());
     while (tiles.children.length > list.length) tiles.lastChild.remove();
@@ -57,12 +81,19 @@ export function pictures(root) {
 }
 
 function tile() {
-  return h('div', { class: 'tile', role: 'img' }, h('img', { alt: '', width: 48, height: 48 }), h('u', {}, h('span', { class: 'gl' }), h('span', { class: 'rw' })));
+  return h(
+    'div',
+    { class: 'tile', role: 'img' },
+    h('img', { alt: '', width: 48, height: 48 }),
+    h('u', {}, h('span', { class: 'gl' }), h('span', { class: 'rw' })),
+  );
 }
 
 /** Tiles stay where they are; only what they show is exchanged. */
 function fill(node, p) {
-  const source = thumb(p.id), image = $('img', node), look = p.look == null ? null : p.look < 0 ? NEW : p.look;
+  const source = thumb(p.id),
+    image = $('img', node),
+    look = p.look == null ? null : p.look < 0 ? NEW : p.look;
   if (image.getAttribute('src') !== source) image.src = source;
   if (node.dataset.look !== String(look)) {
     node.dataset.look = String(look);

@@ -11,11 +11,32 @@ const CALM = matchMedia('(prefers-reduced-motion: reduce)');
 const MOST = 600; // points of the curve
 
 export function scrubber(root) {
-  const play = h('button', { class: 'pl', id: 'mm-play', 'aria-label': 'Play replay', title: 'Play or pause the replay  K', onclick: toggle }, icon('play'));
+  const play = h(
+    'button',
+    { class: 'pl', id: 'mm-play', 'aria-label': 'Play replay', title: 'Play or pause the replay  K', onclick: toggle },
+    icon('play'),
+  );
   const line = h('div', { class: 'tl', role: 'slider', tabindex: 0, 'aria-label': 'Iteration', 'aria-valuemin': 0 });
   const at = h('span', { class: 'at' }, h('b', {}), h('span', {}));
-  const speed = h('select', { class: 'sel', 'aria-label': 'Replay speed' }, SPEEDS.map((s) => h('option', { value: s, selected: s === 1 }, `${s === 0.25 ? '¼' : s === 0.5 ? '½' : s} ×`)));
-  const follow = h('button', { class: 'follow', id: 'mm-follow', title: 'Ride the newest iteration  F', onclick: () => { stop(); view({ iteration: null }); } }, h('i', {}), 'Follow');
+  const speed = h(
+    'select',
+    { class: 'sel', 'aria-label': 'Replay speed' },
+    SPEEDS.map((s) => h('option', { value: s, selected: s === 1 }, `${s === 0.25 ? '¼' : s === 0.5 ? '½' : s} ×`)),
+  );
+  const follow = h(
+    'button',
+    {
+      class: 'follow',
+      id: 'mm-follow',
+      title: 'Ride the newest iteration  F',
+      onclick: () => {
+        stop();
+        view({ iteration: null });
+      },
+    },
+    h('i', {}),
+    'Follow',
+  );
   root.append(play, line, at, speed, follow);
   let timer = null;
 
@@ -42,23 +63,41 @@ export function scrubber(root) {
   }
 
   function draw() {
-    const W = line.clientWidth, last = Math.max(newest(), 1), base = state.rows[0]?.base || 1, here = viewed();
-    const X = (t) => 6 + (t / last) * (W - 12), top = Math.max(base, ...thin(state.rows).map((r) => r.variety)), Y = (v) => 30 - ((v - 1) / Math.max(top - 1, 0.5)) * 24;
-    const curve = thin(state.rows).map((r) => `${X(r.iteration).toFixed(1)} ${Y(r.variety).toFixed(1)}`).join('L');
-    const area = curve ? `<path d="M${curve}L${X(last)} 34L6 34Z" fill="var(--sunken)"/><path d="M${curve}" fill="none" stroke="var(--line-2)" stroke-width="1.25"/>
-      <clipPath id="mm-past"><rect x="0" y="-4" width="${X(here)}" height="50"/></clipPath><path d="M${curve}" fill="none" stroke="var(--text-2)" stroke-width="1.5" clip-path="url(#mm-past)"/>` : '';
+    const W = line.clientWidth,
+      last = Math.max(newest(), 1),
+      base = state.rows[0]?.base || 1,
+      here = viewed();
+    const X = (t) => 6 + (t / last) * (W - 12),
+      top = Math.max(base, ...thin(state.rows).map((r) => r.variety)),
+      Y = (v) => 30 - ((v - 1) / Math.max(top - 1, 0.5)) * 24;
+    const curve = thin(state.rows)
+      .map((r) => `${X(r.iteration).toFixed(1)} ${Y(r.variety).toFixed(1)}`)
+      .join('L');
+    const area = curve
+      ? `<path d="M${curve}L${X(last)} 34L6 34Z" fill="var(--sunken)"/><path d="M${curve}" fill="none" stroke="var(--line-2)" stroke-width="1.25"/>
+      <clipPath id="mm-past"><rect x="0" y="-4" width="${X(here)}" height="50"/></clipPath><path d="M${curve}" fill="none" stroke="var(--text-2)" stroke-width="1.5" clip-path="url(#mm-past)"/>`
+      : '';
     const rail = `<path d="M6 34.5H${W - 6}" stroke="var(--track)" stroke-width="3" stroke-linecap="round"/><path d="M6 34.5H${X(here)}" stroke="var(--ink)" stroke-width="3" stroke-linecap="round"/>`;
     const drawn = svg(W, 44, area + rail, { 'aria-hidden': 'true' });
     for (const turn of state.head?.turns ?? []) {
       if (turn.iteration > last) continue;
-      const x = X(turn.iteration), mark = svg(0, 0, `<path d="M${x} 2V29" stroke="var(--text-3)" stroke-dasharray="2 2.5"/><path d="${diamond(x, 34.5, 4.6)}" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.5"/>`);
-      const group = document.createElementNS('http://www.w3.org/2000/svg', 'g'), title = document.createElementNS('http://www.w3.org/2000/svg', 'title');
+      const x = X(turn.iteration),
+        mark = svg(
+          0,
+          0,
+          `<path d="M${x} 2V29" stroke="var(--text-3)" stroke-dasharray="2 2.5"/><path d="${diamond(x, 34.5, 4.6)}" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.5"/>`,
+        );
+      const group = document.createElementNS('http://www.w3.org/2000/svg', 'g'),
+        title = document.createElementNS('http://www.w3.org/2000/svg', 'title');
       title.textContent = `Iteration ${turn.iteration}: ${turnText(turn)}`;
       group.setAttribute('class', 'turn');
       group.append(title, ...mark.childNodes);
       drawn.append(group);
     }
-    drawn.insertAdjacentHTML('beforeend', `<circle cx="${X(here)}" cy="34.5" r="6.5" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.75"/>`);
+    drawn.insertAdjacentHTML(
+      'beforeend',
+      `<circle cx="${X(here)}" cy="34.5" r="6.5" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.75"/>`,
+    );
     line.replaceChildren(drawn);
     line.setAttribute('aria-valuemax', String(newest()));
     line.setAttribute('aria-valuenow', String(here));
@@ -78,7 +117,9 @@ export function scrubber(root) {
     line.onpointermove = go;
     go(e);
   });
-  line.addEventListener('pointerup', () => { line.onpointermove = null; });
+  line.addEventListener('pointerup', () => {
+    line.onpointermove = null;
+  });
   line.addEventListener('keydown', (e) => {
     const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }[e.key];
     if (step) view({ iteration: viewed() + step * (e.shiftKey ? 10 : 1) });
@@ -87,7 +128,7 @@ export function scrubber(root) {
     else return;
     e.preventDefault();
   });
-  redraw(line, 'rows view theme run head', draw);
+  redraw(line, 'rows view theme run turns', draw);
   on('run', stop);
 }
 

@@ -4,25 +4,47 @@ import { $, h, icon, say, svg, fixed } from '../lib/dom.js';
 import { state, rowAt, viewed } from '../lib/store.js';
 import { redraw } from './live.js';
 
-const TONE = { Healthy: ['ok', 'check'], Recovering: ['ok', 'up'], Narrowing: ['warn', 'down'], Collapsing: ['bad', 'warn'], 'Too early to say': ['', 'clock'] };
-const ALARM = 0.45, HEALTHY = 0.8; // as in studio/data/verdict.py
+const TONE = {
+  Healthy: ['ok', 'check'],
+  Recovering: ['ok', 'up'],
+  Narrowing: ['warn', 'down'],
+  Collapsing: ['bad', 'warn'],
+  'Too early to say': ['', 'clock'],
+};
 
 export function variety(root) {
   const source = 'Vendi score: the exponential of the entropy of the pictures’ likeness (Friedman and Dieng 2022)';
-  root.append(h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: source }, 'effective number of looks')),
-    h('div', { class: 'meter' }, h('div', { class: 'row' }, h('span', { class: 'big' }), h('span', { class: 'sub of' }, h('span', {}), h('span', { class: 'model' }, ' model')), h('span', { class: 'verdict', 'aria-live': 'polite' }, h('span', { class: 'ic' }), h('span', { class: 'word' }))),
-      h('div', { class: 'gauge' }), h('p', { class: 'say' })));
+  root.append(
+    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: source }, 'effective number of looks')),
+    h(
+      'div',
+      { class: 'meter' },
+      h(
+        'div',
+        { class: 'row' },
+        h('span', { class: 'big' }),
+        h('span', { class: 'sub of' }, h('span', {}), h('span', { class: 'model' }, ' model')),
+        h('span', { class: 'verdict', 'aria-live': 'polite' }, h('span', { class: 'ic' }), h('span', { class: 'word' })),
+      ),
+      h('div', { class: 'gauge' }),
+      h('p', { class: 'say' }),
+    ),
+  );
   redraw(root, 'rows view theme run info', () => draw(root));
 }
 
 function draw(root) {
-  const row = state.run ? rowAt(viewed()) : null, chip = $('.verdict', root);
+  const row = state.run ? rowAt(viewed()) : null,
+    chip = $('.verdict', root);
   say($('.big', root), row ? fixed(row.variety, 1) : '');
   say($('.of span', root), row ? (row.iteration ? `of ${fixed(row.base, 1)} in the base` : 'in the base') : '');
   $('.model', root).hidden = !row;
   const group = state.info?.config.group_size;
-  $('.big', root).title = row ? `Mean over ${group} pictures a prompt; ${row.clusters == null ? '' : `${fixed(row.clusters, 1)} clusters found`}` : '';
-  const word = row && row.iteration ? row.verdict : '', [tone, picture] = TONE[word] || ['', 'clock'];
+  $('.big', root).title = row
+    ? `Mean over ${group} pictures a prompt; ${row.clusters == null ? '' : `${fixed(row.clusters, 1)} clusters found`}`
+    : '';
+  const word = row && row.iteration ? row.verdict : '',
+    [tone, picture] = TONE[word] || ['', 'clock'];
   chip.style.visibility = word ? '' : 'hidden';
   say($('.word', chip), word);
   if (chip.dataset.word !== word) {
@@ -30,21 +52,40 @@ function draw(root) {
     chip.className = `verdict ${tone}`;
     $('.ic', chip).replaceChildren(icon(picture));
   }
-  const text = $('.say', root), parts = row ? (row.iteration ? row.say : ['Base model, before the first update.']) : [''];
+  const text = $('.say', root),
+    parts = row ? (row.iteration ? row.say : ['Base model, before the first update.']) : [''];
   if (text.textContent !== parts.join('')) text.replaceChildren(...parts.map((p, i) => (i % 2 ? h('b', {}, p) : p)));
   gauge($('.gauge', root), row);
 }
 
 function gauge(place, row) {
-  const W = place.clientWidth, base = row?.base || 0;
-  if (!base) return place.replaceChildren(svg(W, 38, `<path d="M1 10H${W - 1}" stroke="var(--track)" stroke-width="7"/>`, { 'aria-hidden': 'true' }));
-  const high = Math.max(base * 1.12, row.variety * 1.02), X = (v) => Math.max(0, Math.min(1, (v - 1) / (high - 1))) * W, a = Math.max(X(base * ALARM), 4), b = X(base * HEALTHY), v = X(row.variety);
+  const W = place.clientWidth,
+    base = row?.base || 0;
+  if (!base)
+    return place.replaceChildren(
+      svg(W, 38, `<path d="M1 10H${W - 1}" stroke="var(--track)" stroke-width="7"/>`, { 'aria-hidden': 'true' }),
+    );
+  const high = Math.max(base * 1.12, row.variety * 1.02),
+    X = (v) => Math.max(0, Math.min(1, (v - 1) / (high - 1))) * W,
+    a = Math.max(X(base * state.head.alarm), 4),
+    b = X(base * state.head.healthy),
+    v = X(row.variety);
   const rail = `M1 10H${a - 2}M${a + 2} 10H${b - 2}M${b + 2} 10H${W - 1}`;
   // a word stands under its stretch only if it fits there
-  const words = [[1, a, 'collapsing'], [a + 3, b, 'narrowing'], [b + 3, W - 60, 'healthy']].filter(([from, to, word]) => to - from > word.length * 6.2);
-  return place.replaceChildren(svg(W, 38, `<path d="${rail}" stroke="var(--track)" stroke-width="7"/><clipPath id="mm-gauge"><rect width="${v}" height="20"/></clipPath>
+  const words = [
+    [1, a, 'collapsing'],
+    [a + 3, b, 'narrowing'],
+    [b + 3, W - 60, 'healthy'],
+  ].filter(([from, to, word]) => to - from > word.length * 6.2);
+  return place.replaceChildren(
+    svg(
+      W,
+      38,
+      `<path d="${rail}" stroke="var(--track)" stroke-width="7"/><clipPath id="mm-gauge"><rect width="${v}" height="20"/></clipPath>
     <path clip-path="url(#mm-gauge)" d="${rail}" stroke="var(--ink)" stroke-width="7"/><path d="M${v} 3.5V16.5" stroke="var(--panel)" stroke-width="6"/><path d="M${v} 2.5V17.5" stroke="var(--ink)" stroke-width="2.5" stroke-linecap="round"/>
     <path d="M${X(base)} 1V19" stroke="var(--base)" stroke-width="1.5" stroke-dasharray="2.5 2"/><text x="${W - 1}" y="33" text-anchor="end" class="m">base ${base.toFixed(1)}</text>
     ${words.map(([from, , word]) => `<text x="${from}" y="33">${word}</text>`).join('')}`,
-  { role: 'img', 'aria-label': `${row.variety.toFixed(1)} of ${base.toFixed(1)} effective looks` }));
+      { role: 'img', 'aria-label': `${row.variety.toFixed(1)} of ${base.toFixed(1)} effective looks` },
+    ),
+  );
 }

@@ -1,0 +1,94 @@
+// What lies under the pointer on the map, and the card that tells of it.
+
+import { clamp, fixed, glyph, h, lookName } from '../lib/dom.js';
+import { get, runPath, state, thumb, viewed } from '../lib/store.js';
+
+const REACH = 12; // pixels
+const DELAY = 80; // milliseconds
+
+/** The dot nearest to pixel (mx, my), this run's before the base's, or null. */
+export function nearest(frame, mx, my, withBase) {
+  let best = null;
+  let reach = REACH * REACH;
+  const consider = (x, y, make) => {
+    if (x !== x) return;
+    const [px, py] = frame.place(x, y);
+    const distance = (px - mx) ** 2 + (py - my) ** 2;
+    if (distance < reach) [reach, best] = [distance, make];
+  };
+  for (const [group] of state.dots.trail(viewed()).reverse()) for (const dot of group) consider(dot.x, dot.y, () => dot);
+  const { base } = state;
+  if (withBase)
+    for (let i = 0; i < base.n; i++)
+      consider(base.x[i], base.y[i], () => ({ x: base.x[i], y: base.y[i], id: base.id[i], look: base.look[i], base: true }));
+  return best && best();
+}
+
+/** The hover card. `show(dot)` after a moment, `pin(dot)` to keep it, `hide()`. */
+export class Card {
+  constructor(frame) {
+    this.frame = frame;
+    this.node = h('div', { class: 'card', hidden: true });
+    this.wanted = this.pinned = null;
+  }
+
+  show(dot) {
+    clearTimeout(this.timer);
+    if (this.pinned) return;
+    this.wanted = dot;
+    if (!dot) this.node.hidden = true;
+    else this.timer = setTimeout(() => this.tell(dot), DELAY);
+  }
+
+  pin(dot) {
+    this.pinned = this.wanted = dot;
+    if (dot) this.tell(dot);
+    else this.hide();
+  }
+
+  hide() {
+    clearTimeout(this.timer);
+    this.pinned = this.wanted = null;
+    this.node.hidden = true;
+  }
+
+  async tell(dot) {
+    const more = await get(runPath(`pictures/${dot.id}`)).catch(() => null);
+    if (!more || dot !== this.wanted) return;
+    const row = (name, value) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
+    const scores = Object.entries(more.scores)
+      .slice(0, 3)
+      .map(([name, value]) => row(name.replaceAll('_', ' '), fixed(value, 3)));
+    const title = dot.base ? `Base model, ${lookName(dot.look).replace(/^./, (c) => c.toLowerCase())}` : lookName(dot.look);
+    const own = dot.base ? [] : [row('Rank', `${more.rank} of ${more.of}`), row('Iteration', String(more.iteration))];
+    this.node.replaceChildren(
+      h('img', { src: thumb(dot.id), alt: `${title}, picture`, width: 128, height: 128 }),
+      h('div', { class: 'lk' }, glyph(dot.look, 11), title),
+      h('dl', {}, row('Reward', fixed(more.reward)), own, row('Seed', more.seed), scores),
+    );
+    this.node.hidden = false;
+    this.move(dot);
+  }
+
+  /** To the side that hides the fewest dots, and never over the dot itself. */
+  move(dot) {
+    const { frame, node } = this;
+    const [x, y] = frame.place(dot.x, dot.y);
+    const [w, t] = [node.offsetWidth, node.offsetHeight];
+    const dots = state.dots
+      .trail(viewed())
+      .flatMap(([group]) => group)
+      .filter((d) => d.x === d.x)
+      .map((d) => frame.place(d.x, d.y));
+    const hides = (px, py, a, b, rim) => px > a - rim && px < a + w + rim && py > b - rim && py < b + t + rim;
+    const cost = ([a, b]) => dots.filter(([px, py]) => hides(px, py, a, b, 8)).length + (hides(x, y, a, b, 6) ? 999 : 0);
+    const spots = [
+      [x - w / 2, y - t - 14],
+      [x + 16, y - t / 2],
+      [x - w - 16, y - t / 2],
+      [x - w / 2, y + 14],
+    ].map(([a, b]) => [clamp(a, 6, frame.width - w - 6), clamp(b, 6, frame.height - t - 6)]);
+    const [left, top] = spots.sort((a, b) => cost(a) - cost(b))[0];
+    node.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  }
+}
