@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import threading
 import time
@@ -38,30 +39,29 @@ class Control:
     def _beat(self) -> None:
         while not self._ended.wait(1.0):
             used, total = memory(self.device_type)
-            self.db.set_status(memory_used=used, memory_total=total)
+            try:
+                self.db.set_status(memory_used=used, memory_total=total)
+            except sqlite3.Error:  # a disk that is full for a moment: miss one beat, not all that follow
+                continue
 
     def between(self) -> None:
         """Called between micro-steps. Raises Stopped; waits here while paused."""
         if time.monotonic() - self._looked < POLL_EVERY:
             return
         self._looked = time.monotonic()
-        self._stop_or_pause(paused=False)
-
-    def _stop_or_pause(self, *, paused: bool) -> None:
         for command, kind, _ in self.db.pending():
             if kind == "stop":
-                self.db.set_status(state="stopping", message="Stopping")
+                self._stop(command)
+            if kind in ("pause", "resume"):
                 self.db.answer(command)
-                raise Stopped
             if kind == "pause":
-                self.db.answer(command)
-                if not paused:
-                    self._wait()
-                    return
-            if kind == "resume":
-                self.db.answer(command)
-                if paused:
-                    return
+                self._wait()
+                return
+
+    def _stop(self, command: int) -> None:
+        self.db.set_status(state="stopping", message="Stopping")
+        self.db.answer(command)
+        raise Stopped
 
     def _wait(self) -> None:
         before = self.db.status()["state"]
@@ -71,9 +71,7 @@ class Control:
             time.sleep(PAUSED_POLL)
             for command, kind, _ in self.db.pending():
                 if kind == "stop":
-                    self.db.set_status(state="stopping", message="Stopping")
-                    self.db.answer(command)
-                    raise Stopped
+                    self._stop(command)
                 if kind in ("pause", "resume"):
                     self.db.answer(command)
                 if kind == "resume":
@@ -86,8 +84,10 @@ class Control:
         for command, kind, body in self.db.pending():
             if kind != "set":
                 continue
-            changes = body.get("changes") or {body.get("name"): body.get("value")}
             try:
+                changes = body["changes"] if "changes" in body else {str(body.get("name")): body.get("value")}
+                if not isinstance(changes, dict) or not changes:
+                    raise UserError(f"set: {changes!r} is no change. Send the names of settings with their values.")
                 fixed = [name for name in changes if name not in LIVE]
                 if fixed:
                     label = FIELDS[fixed[0]].json_schema_extra["label"] if fixed[0] in FIELDS else fixed[0]
