@@ -97,12 +97,14 @@ class Control:
             except UserError as error:
                 self.db.answer(command, str(error))
                 continue
+            if not self.db.answer(command):  # undone while it was looked at
+                adopt(config)
+                continue
             for name in changes:
                 old, new = getattr(config, name), getattr(changed, name)
                 if old != new:
                     self.db.add_event("dial", iteration, name=name, old=old, new=new)
             config = changed
-            self.db.answer(command)
         return config
 
     def take_samples(self) -> list[tuple[int, dict]]:

@@ -150,8 +150,11 @@ class Database:
         found = self.rows("SELECT id, kind, body FROM commands WHERE taken IS NULL ORDER BY id")
         return [(r["id"], r["kind"], json.loads(r["body"])) for r in found]
 
-    def answer(self, command: int, text: str = "ok") -> None:
-        self.write("UPDATE commands SET taken = ?, answer = ? WHERE id = ? AND taken IS NULL", time.time(), text, command)
+    def answer(self, command: int, text: str = "ok") -> bool:
+        """Take a command with an answer; False if it was undone or taken before."""
+        with self._lock, self._db:
+            changed = self._db.execute("UPDATE commands SET taken = ?, answer = ? WHERE id = ? AND taken IS NULL", (time.time(), text, command))
+            return changed.rowcount == 1
 
     def undo(self, command: int) -> bool:
         """Take a waiting command back; False if the worker already took it."""
