@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import errno
 import json
+import sqlite3
 import subprocess
 import sys
 import time
 import traceback
 
 import numpy as np
+import psutil
 import torch
 from tqdm import tqdm
 
@@ -36,24 +38,27 @@ class Worker:
         self.db: Database = run.database()
         self.iteration = 0
         self.prompts: dict[int, base.PromptBase] = {}
+        self._commit_seconds = 0.0  # of the last iteration's transaction
+        self._warned = False
 
     def carry_out(self) -> int:
         folder.claim(self.db)
         self.db.set_status(iterations=self.config.iterations)
-        for command, kind, _ in self.db.pending():  # what was asked of a process that is gone
-            if kind != "set":
-                self.db.answer(command, "the trainer was not running")
+        # What was asked of a process that is gone; what was asked of this one while it started stays.
+        self.db.write(
+            "UPDATE commands SET taken = ?, answer = 'the trainer was not running' WHERE taken IS NULL AND kind != 'set' AND time < ?",
+            time.time(), psutil.Process().create_time(),
+        )  # fmt: skip
         self.control = Control(self.db)
         try:
-            self._prepare()
-            self._loop()
-            self._end("finished", f"Finished {self.iteration} iterations.")
-            return 0
-        except Stopped:
-            self._end("stopped", f"Stopped at {self.iteration}.")
-            return 0
-        except KeyboardInterrupt:
-            self._end("stopped", f"Stopped at {self.iteration} from the keyboard.")
+            try:
+                self._prepare()
+                self._loop()
+                self._end("finished", f"Finished {self.iteration} iterations.")
+            except Stopped:
+                self._end("stopped", f"Stopped at {self.iteration}.")
+            except KeyboardInterrupt:
+                self._end("stopped", f"Stopped at {self.iteration} from the keyboard.")
             return 0
         except BaseException as error:
             return self._last_words(error)
@@ -75,6 +80,9 @@ class Worker:
         self.control.device_type = backbone.device.type
         self.trainer.between = self.control.between
         self.db.set_status(device=f"{backbone.device.type}, {backbone.arithmetic}")
+        if tensors is not None:
+            self.trainer.load(tensors, state["scalars"])
+            self.iteration = state["iteration"]
         self.control.between()
 
         measured = self.run.path / "base.npz"
@@ -84,14 +92,20 @@ class Worker:
             self.trainer.rewards.load_state_dict(scale)
         else:
             self._measure_base()
-        if tensors is not None:
-            self.trainer.load(tensors, state["scalars"])
-            self.iteration = state["iteration"]
         self.db.forget_after(self.iteration)
+        self._turn_again()
         if self.resume:
             self.db.add_event("state", self.iteration + 1, state="resumed")
         if self.follow:
             self._start_mapper()
+
+    def _turn_again(self) -> None:
+        """Dials that were turned after the checkpoint from which this run goes on, in force from its next iteration."""
+        lost = [e for e in self.db.events() if e["kind"] == "dial" and e["iteration"] > self.iteration]
+        if lost:
+            self.config = self.config.with_changes(**{e["name"]: e["new"] for e in lost})
+            self.trainer.adopt(self.config)
+            self.db.write("UPDATE events SET iteration = ? WHERE kind = 'dial' AND iteration > ?", self.iteration + 1, self.iteration)
 
     def _measure_base(self) -> None:
         """Base pictures of every mapped prompt; looks, PCA and the scale of the rewards follow from them."""
@@ -144,22 +158,20 @@ class Worker:
 
     # --- the loop -----------------------------------------------------------------------------------------------
     def _loop(self) -> None:
-        config = self.config
         self.db.set_status(state="running", message="", phase="make", done=0, total=0)
-        bar = tqdm(total=config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None)
-        while self.iteration < self.config.iterations:
-            self.control.between()
-            self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
-            self._sample_on_request()
-            start = time.perf_counter()
-            iteration = self.trainer.iterate(self.iteration + 1)
-            self.iteration += 1
-            self._record(iteration, start)
-            bar.update()
-            bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
-            if self.iteration % self.config.checkpoint_every == 0:
-                self._save()
-        bar.close()
+        with tqdm(total=self.config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None) as bar:
+            while self.iteration < self.config.iterations:
+                self.control.between()
+                self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
+                self._sample_on_request()
+                start = time.perf_counter()
+                iteration = self.trainer.iterate(self.iteration + 1)
+                self.iteration += 1
+                self._record(iteration, start)
+                bar.update()
+                bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
+                if self.iteration % self.config.checkpoint_every == 0:
+                    self._save()
 
     def _record(self, iteration: Iteration, start: float) -> None:
         """Write the iteration and its pictures in one transaction, with what writing took last time."""
@@ -180,10 +192,13 @@ class Worker:
                 shares[str(prompt)] = known.shares(labels)
                 rewards[str(prompt)] = [float(quality[labels == k].mean()) if (labels == k).any() else None for k in range(len(shares[str(prompt)]) - 1)]
         now = time.perf_counter()
-        iteration.seconds["write"] = now - clock + getattr(self, "_commit_seconds", 0.0)
+        iteration.seconds["write"] = now - clock + self._commit_seconds
         metrics |= {"look_shares": shares, "look_rewards": rewards, "seconds": iteration.seconds, "dials": self._dials(), "memory": peak_memory(self.control.device_type)}
         self.db.add_iteration(self.iteration, now - start, metrics, rows)
         self._commit_seconds = time.perf_counter() - now
+        if iteration.warning and not self._warned:
+            self._warned = True
+            self.db.add_event("warning", self.iteration, message=iteration.warning)
 
     def _sample_on_request(self) -> None:
         """Pictures with the current weights by the deterministic sampler, for `sample` commands."""
@@ -230,23 +245,39 @@ class Worker:
         where = f", iteration {self.iteration + 1}."
         if isinstance(error, UserError):
             message, remedy, code = str(error), "", 2
-        elif isinstance(error, torch.OutOfMemoryError) or isinstance(error, MemoryError) or "not enough memory" in str(error):
-            fewer = max(1, self.config.micro_batch // 2)
-            message, remedy, code = f"Ran out of memory{where}{safe}", f"Continue with {fewer} pictures in flight.", 2
-        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES):
-            message, remedy, code = f"The run folder cannot be written ({error.strerror}){where}{safe}", "Free some space or fix the folder, then resume.", 2
+        elif _out_of_memory(error):
+            fewer = self.config.micro_batch // 2
+            remedy = f"Continue with {fewer} pictures in flight (micro_batch={fewer})." if fewer else "Start again with smaller pictures or a smaller model."
+            message, code = f"Ran out of memory{where}{safe}", 2
+        elif _unwritable(error):
+            message, remedy, code = f"The run folder cannot be written ({_unwritable(error)}){where}{safe}", "Free some space or fix the folder, then resume.", 2
         else:
             message, remedy, code = f"The trainer stopped on a fault of its own ({type(error).__name__}){where}{safe}", "Resume from the last checkpoint, or copy the report.", 1
-        print(message, remedy, file=sys.stderr)
+        print(f"{message} {remedy}".strip(), file=sys.stderr)
         if code == 1:
             print(tail, file=sys.stderr)
         try:
-            self.db.set_status(state="failed", message=message, remedy=remedy, details=tail, pid=None)
+            self.db.set_status(state="failed", message=message, remedy=remedy, details=tail, phase="", pid=None)
         except Exception as second:  # a full disk may refuse even this; the log has it
             print(f"(the database did not take the last words: {second})", file=sys.stderr)
         return code
 
 
-def carry_out(run: folder.Run, *, resume: bool) -> int:
-    """Carry out `run` in this process; the exit code. Raises UserError if another worker has it."""
-    return Worker(run, resume=resume).carry_out()
+def _out_of_memory(error: BaseException) -> bool:
+    """torch on a CPU or on Apple's GPU says so only in words."""
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or isinstance(error, RuntimeError) and any(w in str(error) for w in words)
+
+
+def _unwritable(error: BaseException) -> str:
+    """Why the disk took nothing more, or '' if that is not what happened. SQLite and safetensors have errors of their own."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return error.strerror
+    if isinstance(error, sqlite3.OperationalError) and any(w in str(error) for w in ("full", "readonly", "disk I/O")):
+        return str(error)
+    return "No space left on device" if "No space left on device" in str(error) else ""
+
+
+def carry_out(run: folder.Run, *, resume: bool, follow: bool = True) -> int:
+    """Carry out `run` in this process; the exit code. `follow` lays out its map beside. Raises UserError if another worker has it."""
+    return Worker(run, resume=resume, follow=follow).carry_out()
