@@ -4,51 +4,60 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ..errors import UserError
 from .folder import Run
 
 
+ASIDE = re.compile(r"\.(\d+)\.old")  # the former checkpoint of an iteration that is being saved again
+
+
+def _complete(run: Run) -> dict[int, Path]:
+    """Folder of every complete checkpoint. One that was set aside counts until the new one is in its place."""
+    if not run.checkpoints.is_dir():
+        return {}
+    whole = [p for p in run.checkpoints.iterdir() if (p / "state.json").exists()]
+    aside = {int(m[1]): p for p in whole if (m := ASIDE.fullmatch(p.name))}
+    return aside | {int(p.name): p for p in whole if p.name.isdigit()}
+
+
 def all_of(run: Run) -> list[int]:
     """Iterations with a complete checkpoint, oldest first."""
-    if not run.checkpoints.is_dir():
-        return []
-    return sorted(int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit() and (p / "state.json").exists())
-
-
-def path_of(run: Run, iteration: int) -> Path:
-    return run.checkpoints / f"{iteration:06d}"
+    return sorted(_complete(run))
 
 
 def save(run: Run, iteration: int, tensors: dict[str, np.ndarray], state: dict, *, keep: int) -> None:
     """Write a checkpoint beside the old ones, move it into place, then drop the oldest beyond `keep`."""
-    target, draft = path_of(run, iteration), run.checkpoints / f".{iteration:06d}.tmp"
+    target, draft, aside = (run.checkpoints / name.format(iteration) for name in ("{:06d}", ".{:06d}.tmp", ".{:06d}.old"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, draft / "tensors.safetensors")
+    save_file({k: np.asarray(v, order="C") for k, v in tensors.items()}, draft / "tensors.safetensors")
     (draft / "config.yaml").write_bytes(run.config_file.read_bytes())
     (draft / "state.json").write_text(json.dumps({"iteration": iteration, **state}))
     if target.exists():
-        shutil.rmtree(target)
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(target, aside)
     os.replace(draft, target)
-    for old in all_of(run)[:-keep]:
-        shutil.rmtree(path_of(run, old), ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    for _, old in sorted(_complete(run).items())[:-keep]:
+        (old / "state.json").unlink()  # first: what is half removed must not count as complete
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def load(run: Run, iteration: int) -> tuple[dict[str, np.ndarray], dict]:
     """(tensors, state) of one checkpoint. Raises UserError if it is not there or not whole."""
-    folder = path_of(run, iteration)
+    folder = _complete(run).get(iteration, run.checkpoints / f"{iteration:06d}")
     try:
         return load_file(folder / "tensors.safetensors"), json.loads((folder / "state.json").read_text())
     except (OSError, ValueError, KeyError) as error:
         there = ", ".join(map(str, all_of(run))) or "none"
         raise UserError(f"checkpoint {iteration} of {run.name} cannot be read ({error}). There are: {there}.") from None
-    except Exception as error:  # safetensors raises its own type for a damaged file
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise UserError(f"checkpoint {iteration} of {run.name} is damaged. Resume from an older one.") from None
+    except SafetensorError:
+        raise UserError(f"checkpoint {iteration} of {run.name} is damaged. Remove the folder {folder}, so that an older one is taken.") from None
