@@ -44,7 +44,7 @@ MEASURE = (
 
 def main() -> int:
     import uvicorn
-    from conftest import CHROMIUM, FLAGS
+    from chromium import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
     from sample_run import write_run
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,39 +13,9 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or "/usr/bin/chromium"
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+sys.path.insert(0, str(Path(__file__).parent))
 
-
-class FakeTrainer:
-    """starter(run) for studio.shell.build: starts fake_worker.py; ends what it started."""
-
-    def __init__(self, **env: str):
-        self.env = env
-        self.started: list[subprocess.Popen] = []
-
-    def __call__(self, run, *, resume: bool = False) -> subprocess.Popen:
-        command = [sys.executable, str(HERE / "fake_worker.py"), str(run.path)]
-        process = subprocess.Popen(
-            command, env={**os.environ, "OMP_NUM_THREADS": "1", **self.env}, stderr=open(run.log, "ab"), start_new_session=True
-        )
-        self.started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self.started:
-            process.kill()
-            process.wait()
+from chromium import CHROMIUM, FLAGS, FakeTrainer  # noqa: E402
 
 
 @dataclass

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from conftest import FakeTrainer
+from chromium import FakeTrainer
 from playwright.sync_api import expect
 from sample_run import write_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import FakeTrainer
+from chromium import FakeTrainer
 from fastapi.testclient import TestClient
 from sample_run import write_run
 

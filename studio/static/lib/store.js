@@ -23,7 +23,10 @@ export const state = {
 };
 
 const listeners = {};
-/** Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, theme, screen, lost, runs, fit. */
+/**
+ * Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, theme, screen,
+ * lost, runs, fit.
+ */
 export function on(names, f) {
   for (const name of names.split(' ')) (listeners[name] ||= []).push(f);
 }

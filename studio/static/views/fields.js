@@ -9,15 +9,30 @@ const GROUPS = [
   ['sampling', 'Sampling and looks'],
   ['saving', 'Saving and device'],
 ];
+const leash = (v) => (v.sa_reg_steps ? `${v.sa_reg_steps} steps, strength ${plain(v.sa_reg_weight)}` : 'off');
+const clusters = (v) => (v.cluster_k === 'eigengap' ? 'clusters by eigengap' : `${v.cluster_k} clusters`);
 const SHORT = {
-  dials: (v) =>
-    `bonus ${plain(v.creative_beta)}, leash ${v.sa_reg_steps ? `${v.sa_reg_steps} steps, strength ${plain(v.sa_reg_weight)}` : 'off'}`,
-  learning: (v) =>
-    `learning rate ${plain(v.learning_rate)}, LoRA rank ${v.lora_rank}, clip ${plain(v.clip_epsilon)}, ${v.updates_per_iteration} updates per iteration, pull ${plain(v.pull)}, seed ${v.seed}`,
-  sampling: (v) =>
-    `${v.steps} steps, ${v.dynamics === 'cps' ? 'CPS' : 'Flow-SDE'} noise ${plain(v.noise_level)}, guidance ${plain(v.guidance)}, clusters by ${v.cluster_k === 'eigengap' ? 'eigengap' : `number, ${v.cluster_k}`}`,
-  saving: (v) =>
-    `checkpoint every ${v.checkpoint_every} iterations, keep ${v.keep_checkpoints}, ${v.base_pictures} base pictures, device ${v.device}`,
+  dials: (v) => [`bonus ${plain(v.creative_beta)}`, `leash ${leash(v)}`],
+  learning: (v) => [
+    `learning rate ${plain(v.learning_rate)}`,
+    `LoRA rank ${v.lora_rank}`,
+    `clip ${plain(v.clip_epsilon)}`,
+    `${v.updates_per_iteration} updates per iteration`,
+    `pull ${plain(v.pull)}`,
+    `seed ${v.seed}`,
+  ],
+  sampling: (v) => [
+    `${v.steps} steps`,
+    `${v.dynamics === 'cps' ? 'CPS' : 'Flow-SDE'} noise ${plain(v.noise_level)}`,
+    `guidance ${plain(v.guidance)}`,
+    clusters(v),
+  ],
+  saving: (v) => [
+    `checkpoint every ${v.checkpoint_every} iterations`,
+    `keep ${v.keep_checkpoints}`,
+    `${v.base_pictures} base pictures`,
+    `device ${v.device}`,
+  ],
 };
 const WORDS = {
   zscore_sum: 'by z-scores',
@@ -60,7 +75,7 @@ export function advanced() {
       const names = Object.keys(form.known.fields).filter((n) => form.known.fields[n].group === id);
       if (id === 'learning') names.push('seed');
       const summary = h('span', { class: 'sum' });
-      form.draws.push(() => say(summary, form.values.steps === undefined ? '' : SHORT[id](form.values)));
+      form.draws.push(() => say(summary, form.values.steps === undefined ? '' : SHORT[id](form.values).join(', ')));
       return h(
         'details',
         {},

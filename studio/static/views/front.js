@@ -1,6 +1,7 @@
 // Is it better, or only narrower: one dot per iteration, reward against variety, base at the crossing of the guides.
 
-import { $, h, svg, diamond, ticks, fixed } from '../lib/dom.js';
+import { $, h, svg, ticks, fixed } from '../lib/dom.js';
+import { area, dot, ink, stroke, text, through, turned, xy } from '../lib/marks.js';
 import { state, on, viewed, following, rowAt } from '../lib/store.js';
 import { redraw } from './live.js';
 import { tableButton } from '../lib/table.js';
@@ -58,63 +59,74 @@ function grow(range, rows, base) {
 }
 
 function draw(plot, before) {
-  const W = plot.clientWidth,
-    H = plot.clientHeight,
-    all = state.rows.filter((r) => r.iteration > 0),
-    first = state.rows[0];
+  const [W, H] = [plot.clientWidth, plot.clientHeight];
+  const all = state.rows.filter((r) => r.iteration > 0);
+  const first = state.rows[0];
   const base = first && first.iteration === 0 ? { x: first.variety, y: first.reward } : { x: 0, y: 0 };
-  const range = grow(before, all, base),
-    X = (v) => L + ((v - range.x0) / (range.x1 - range.x0)) * (W - L - R),
-    Y = (v) => H - B - ((v - range.y0) / (range.y1 - range.y0)) * (H - T - B);
-  let s = '';
-  const xt = ticks(range.x0, range.x1, 6),
-    yt = ticks(range.y0, range.y1, 5);
-  const known = all.length || base.x; // numbers only once there is something to read
-  for (const v of xt.values)
-    s += `<path d="M${X(v)} ${T}V${H - B}" stroke="var(--line)"/><text x="${X(v)}" y="${H - B + 15}" text-anchor="middle">${known ? fixed(v, xt.digits) : ''}</text>`;
-  for (const v of yt.values)
-    s += `<path d="M${L} ${Y(v)}H${W - R}" stroke="var(--line)"/><text x="${L - 7}" y="${Y(v) + 4}" text-anchor="end">${known ? fixed(v, yt.digits) : ''}</text>`;
-  s += `<text x="${(L + W - R) / 2}" y="${H - 6}" text-anchor="middle" class="m">effective number of looks</text><text transform="translate(13 ${(T + H - B) / 2}) rotate(-90)" text-anchor="middle" class="m">mean reward</text>`;
-  if (base.x) s += `<path d="M${X(base.x)} ${T}V${H - B}M${L} ${Y(base.y)}H${W - R}" stroke="var(--base)" stroke-dasharray="3 3.5"/>`;
-  const past = thin(all.filter((r) => r.iteration <= viewed())),
-    place = (r) => [X(r.variety), Y(r.reward_mean)],
-    text = (p) => `${p[0].toFixed(1)} ${p[1].toFixed(1)}`;
-  if (past.length) {
-    s += `<path d="M${base.x ? `${text([X(base.x), Y(base.y)])}L` : ''}${past.map((r) => text(place(r))).join('L')}" fill="none" stroke="var(--ink)" stroke-opacity=".2" stroke-width="1.25"/>`;
-    past.forEach((r, i) => {
-      const [x, y] = place(r);
-      s += `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="2.3" fill="var(--ink)" fill-opacity="${(0.16 + 0.84 * ((i + 1) / past.length) ** 1.3).toFixed(2)}"/>`;
-    });
-    s += arrows(past.map(place)) + turns(place);
-    const [x, y] = place(past[past.length - 1]),
-      side = x > W - R - 50 ? ['end', -9] : ['start', 9];
-    s += `<circle cx="${x}" cy="${y}" r="5.5" fill="var(--ink)" stroke="var(--panel)" stroke-width="1.5"/><text x="${x + side[1]}" y="${y < T + 16 ? y + 16 : y - 7}" text-anchor="${side[0]}" class="s">${following() ? 'now' : past[past.length - 1].iteration}</text>`;
-  }
+  const range = grow(before, all, base);
+  const X = (v) => L + ((v - range.x0) / (range.x1 - range.x0)) * (W - L - R);
+  const Y = (v) => H - B - ((v - range.y0) / (range.y1 - range.y0)) * (H - T - B);
+  const known = Boolean(all.length || base.x); // numbers only once there is something to read
+  const past = thin(all.filter((r) => r.iteration <= viewed()));
+  const place = (r) => [X(r.variety), Y(r.reward_mean)];
+  let s = axes(range, X, Y, W, H, known);
+  if (base.x) s += stroke(`M${X(base.x)} ${T}V${H - B}M${L} ${Y(base.y)}H${W - R}`, '--base', 1, { 'stroke-dasharray': '3 3.5' });
+  if (past.length) s += walk(past, place, base.x ? [[X(base.x), Y(base.y)]] : [], W);
   if (base.x) {
     const [x, y] = [X(base.x), Y(base.y)];
-    s += `<circle cx="${x}" cy="${y}" r="6" fill="var(--panel)" stroke="var(--base)" stroke-width="1.6"/><circle cx="${x}" cy="${y}" r="2" fill="var(--base)"/><text x="${x < L + 80 ? x + 10 : x - 10}" y="${y + 16 > H - B ? y - 9 : y + 15}" text-anchor="${x < L + 80 ? 'start' : 'end'}" class="m">base model</text>`;
+    s += dot(x, y, 6, { fill: ink('--panel'), stroke: ink('--base'), 'stroke-width': 1.6 }) + dot(x, y, 2, { fill: ink('--base') });
+    s += beside(x, y + 16 > H - B ? y - 9 : y + 15, 'base model', 10);
   }
-  const now = past[past.length - 1];
-  plot.replaceChildren(
-    svg(W, H, s, {
-      role: 'img',
-      'aria-label': now
-        ? `At iteration ${now.iteration} reward ${fixed(now.reward_mean)} with ${fixed(now.variety, 1)} effective looks; base model ${fixed(base.y)} with ${fixed(base.x, 1)}`
-        : 'Reward against variety, no iterations yet',
-    }),
-  );
+  plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': words(past[past.length - 1], base) }));
   return known ? range : null;
 }
 
-/** Arrows of time at four places of the path. */
+function words(now, base) {
+  if (!now) return 'Reward against variety, no iterations yet';
+  const here = `At iteration ${now.iteration} reward ${fixed(now.reward_mean)} with ${fixed(now.variety, 1)} effective looks`;
+  return `${here}; base model ${fixed(base.y)} with ${fixed(base.x, 1)}`;
+}
+
+/** Words to the left of a mark, or to its right at the left edge. */
+const beside = (x, y, said, gap) => (x < L + 80 ? text(x + gap, y, said, 'start', 'm') : text(x - gap, y, said, 'end', 'm'));
+
+function axes(range, X, Y, W, H, known) {
+  const [across, up] = [ticks(range.x0, range.x1, 6), ticks(range.y0, range.y1, 5)];
+  const number = (v, digits) => (known ? fixed(v, digits) : '');
+  let s = '';
+  for (const v of across.values)
+    s += stroke(`M${X(v)} ${T}V${H - B}`, '--line') + text(X(v), H - B + 15, number(v, across.digits), 'middle');
+  for (const v of up.values) s += stroke(`M${L} ${Y(v)}H${W - R}`, '--line') + text(L - 7, Y(v) + 4, number(v, up.digits), 'end');
+  const turn = { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)` };
+  return (
+    s + text((L + W - R) / 2, H - 6, 'effective number of looks', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn)
+  );
+}
+
+/** The path of the run: one dot per iteration, pale to dark, with arrows of time and turned dials. */
+function walk(past, place, start, W) {
+  const points = past.map(place);
+  let s = stroke(through([...start, ...points]), '--ink', 1.25, { 'stroke-opacity': 0.2 });
+  points.forEach(([x, y], i) => {
+    s += dot(x, y, 2.3, { fill: ink('--ink'), 'fill-opacity': 0.16 + 0.84 * ((i + 1) / points.length) ** 1.3 });
+  });
+  s += arrows(points) + turns(place);
+  const [x, y] = points[points.length - 1];
+  const [anchor, gap] = x > W - R - 50 ? ['end', -9] : ['start', 9];
+  const name = following() ? 'now' : past[past.length - 1].iteration;
+  s += dot(x, y, 5.5, { fill: ink('--ink'), stroke: ink('--panel'), 'stroke-width': 1.5 });
+  return s + text(x + gap, y < T + 16 ? y + 16 : y - 7, name, anchor, 's');
+}
+
 function arrows(points) {
   let s = '';
   for (const share of [0.2, 0.4, 0.6, 0.8]) {
-    const i = Math.round(share * (points.length - 1)),
-      a = points[Math.max(0, i - 4)],
-      b = points[Math.min(points.length - 1, i + 4)];
+    const i = Math.round(share * (points.length - 1));
+    const [a, b] = [points[Math.max(0, i - 4)], points[Math.min(points.length - 1, i + 4)]];
     if (points.length < 24 || Math.hypot(b[0] - a[0], b[1] - a[1]) < 8) continue;
-    s += `<path transform="translate(${points[i].join(' ')}) rotate(${Math.atan2(b[1] - a[1], b[0] - a[0]) * 57.2958})" d="M-5 -5L5.5 0L-5 5Z" fill="var(--ink)" stroke="var(--panel)" stroke-width="1.5"/>`;
+    const angle = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI;
+    const style = { transform: `translate(${xy(points[i])}) rotate(${angle.toFixed(1)})`, stroke: ink('--panel'), 'stroke-width': 1.5 };
+    s += area('M-5 -5L5.5 0L-5 5Z', '--ink', style);
   }
   return s;
 }
@@ -125,7 +137,7 @@ function turns(place) {
     const row = rowAt(turn.iteration);
     if (turn.iteration > viewed() || !row || row.iteration === 0) continue;
     const [x, y] = place(row);
-    s += `<path d="${diamond(x, y, 5)}" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.5"/><text x="${x < L + 70 ? x + 9 : x - 9}" y="${y + 14}" text-anchor="${x < L + 70 ? 'start' : 'end'}" class="m">${turnMark(turn)}</text>`;
+    s += turned(x, y, 5) + beside(x, y + 14, turnMark(turn), 9);
   }
   return s;
 }

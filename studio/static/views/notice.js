@@ -38,7 +38,8 @@ export function notice(root) {
 
   function report() {
     const head = state.head;
-    return `${head.name}: ${head.word} at iteration ${head.iteration} of ${head.iterations}\n${head.message}\n${head.remedy}\n\n${head.details}`;
+    const place = `${head.name}: ${head.word} at iteration ${head.iteration} of ${head.iterations}`;
+    return [place, head.message, head.remedy, '', head.details].join('\n');
   }
   on('head run runs', draw);
   draw();

@@ -1,6 +1,7 @@
 // When did it happen: iterations on a small variety curve, diamonds where a dial was turned, follow and replay.
 
-import { $, h, icon, say, svg, diamond, clamp } from '../lib/dom.js';
+import { $, h, icon, say, svg, clamp } from '../lib/dom.js';
+import { area, clip, dot, group, ink, stroke, through, turned } from '../lib/marks.js';
 import { state, on, view, viewed, newest, following } from '../lib/store.js';
 import { redraw } from './live.js';
 import { turnText } from './dials.js';
@@ -63,42 +64,29 @@ export function scrubber(root) {
   }
 
   function draw() {
-    const W = line.clientWidth,
-      last = Math.max(newest(), 1),
-      base = state.rows[0]?.base || 1,
-      here = viewed();
-    const X = (t) => 6 + (t / last) * (W - 12),
-      top = Math.max(base, ...thin(state.rows).map((r) => r.variety)),
-      Y = (v) => 30 - ((v - 1) / Math.max(top - 1, 0.5)) * 24;
-    const curve = thin(state.rows)
-      .map((r) => `${X(r.iteration).toFixed(1)} ${Y(r.variety).toFixed(1)}`)
-      .join('L');
-    const area = curve
-      ? `<path d="M${curve}L${X(last)} 34L6 34Z" fill="var(--sunken)"/><path d="M${curve}" fill="none" stroke="var(--line-2)" stroke-width="1.25"/>
-      <clipPath id="mm-past"><rect x="0" y="-4" width="${X(here)}" height="50"/></clipPath><path d="M${curve}" fill="none" stroke="var(--text-2)" stroke-width="1.5" clip-path="url(#mm-past)"/>`
-      : '';
-    const rail = `<path d="M6 34.5H${W - 6}" stroke="var(--track)" stroke-width="3" stroke-linecap="round"/><path d="M6 34.5H${X(here)}" stroke="var(--ink)" stroke-width="3" stroke-linecap="round"/>`;
-    const drawn = svg(W, 44, area + rail, { 'aria-hidden': 'true' });
+    const W = line.clientWidth;
+    const last = Math.max(newest(), 1);
+    const here = viewed();
+    const rows = thin(state.rows);
+    const top = Math.max(rows[0]?.base || 1, ...rows.map((r) => r.variety));
+    const X = (t) => 6 + (t / last) * (W - 12);
+    const Y = (v) => 30 - ((v - 1) / Math.max(top - 1, 0.5)) * 24;
+    let s = '';
+    if (rows.length) {
+      const curve = through(rows.map((r) => [X(r.iteration), Y(r.variety)]));
+      s += area(`${curve}L${X(last)} 34L6 34Z`, '--sunken') + stroke(curve, '--line-2', 1.25);
+      s += clip('mm-past', X(here), 46) + stroke(curve, '--text-2', 1.5, { 'clip-path': 'url(#mm-past)' });
+    }
+    const round = { 'stroke-linecap': 'round' };
+    s += stroke(`M6 34.5H${W - 6}`, '--track', 3, round) + stroke(`M6 34.5H${X(here)}`, '--ink', 3, round);
     for (const turn of state.head?.turns ?? []) {
       if (turn.iteration > last) continue;
-      const x = X(turn.iteration),
-        mark = svg(
-          0,
-          0,
-          `<path d="M${x} 2V29" stroke="var(--text-3)" stroke-dasharray="2 2.5"/><path d="${diamond(x, 34.5, 4.6)}" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.5"/>`,
-        );
-      const group = document.createElementNS('http://www.w3.org/2000/svg', 'g'),
-        title = document.createElementNS('http://www.w3.org/2000/svg', 'title');
-      title.textContent = `Iteration ${turn.iteration}: ${turnText(turn)}`;
-      group.setAttribute('class', 'turn');
-      group.append(title, ...mark.childNodes);
-      drawn.append(group);
+      const x = X(turn.iteration);
+      const mark = stroke(`M${x} 2V29`, '--text-3', 1, { 'stroke-dasharray': '2 2.5' }) + turned(x, 34.5);
+      s += group({ class: 'turn' }, mark, `Iteration ${turn.iteration}: ${turnText(turn)}`);
     }
-    drawn.insertAdjacentHTML(
-      'beforeend',
-      `<circle cx="${X(here)}" cy="34.5" r="6.5" fill="var(--panel)" stroke="var(--ink)" stroke-width="1.75"/>`,
-    );
-    line.replaceChildren(drawn);
+    s += dot(X(here), 34.5, 6.5, { fill: ink('--panel'), stroke: ink('--ink'), 'stroke-width': 1.75 });
+    line.replaceChildren(svg(W, 44, s, { 'aria-hidden': 'true' }));
     line.setAttribute('aria-valuemax', String(newest()));
     line.setAttribute('aria-valuenow', String(here));
     line.setAttribute('aria-valuetext', `Iteration ${here} of ${newest()}`);

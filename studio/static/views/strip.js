@@ -158,12 +158,7 @@ function draw() {
   }
   say($('.word', chip), word);
   drawRuns();
-  say(
-    $('#mm-on', place),
-    info
-      ? `${info.preset.title}${info.preset.changes ? `, ${info.preset.changes} ${info.preset.changes === 1 ? 'change' : 'changes'}` : ''} on ${modelName(info.config.model)}`
-      : '',
-  );
+  say($('#mm-on', place), info ? `${presetName(info.preset)} on ${modelName(info.config.model)}` : '');
   const away = head && head.verdict && state.screen !== 'live' && ['Narrowing', 'Collapsing'].includes(head.verdict) ? head.verdict : '';
   const note = $('#mm-away', place);
   say(note, away);
@@ -202,6 +197,7 @@ function drawRuns() {
   select.hidden = !state.run;
 }
 
+const presetName = ({ title, changes }) => (changes ? `${title}, ${changes} ${changes === 1 ? 'change' : 'changes'}` : title);
 export const modelName = (model) => (model === 'emoji-sd3' ? 'Emoji SD3' : model.split(/[\\/]/).filter(Boolean).pop() || model);
 
 function drawButtons(head) {

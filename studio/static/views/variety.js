@@ -1,6 +1,7 @@
 // Is it collapsing: the effective number of looks, the base level, the verdict and one sentence with its cause.
 
-import { $, h, icon, say, svg, fixed } from '../lib/dom.js';
+import { $, clamp, h, icon, say, svg, fixed } from '../lib/dom.js';
+import { clip, stroke, text } from '../lib/marks.js';
 import { state, rowAt, viewed } from '../lib/store.js';
 import { redraw } from './live.js';
 
@@ -59,33 +60,26 @@ function draw(root) {
 }
 
 function gauge(place, row) {
-  const W = place.clientWidth,
-    base = row?.base || 0;
-  if (!base)
-    return place.replaceChildren(
-      svg(W, 38, `<path d="M1 10H${W - 1}" stroke="var(--track)" stroke-width="7"/>`, { 'aria-hidden': 'true' }),
-    );
-  const high = Math.max(base * 1.12, row.variety * 1.02),
-    X = (v) => Math.max(0, Math.min(1, (v - 1) / (high - 1))) * W,
-    a = Math.max(X(base * state.head.alarm), 4),
-    b = X(base * state.head.healthy),
-    v = X(row.variety);
+  const W = place.clientWidth;
+  const base = row?.base || 0;
+  if (!base) return place.replaceChildren(svg(W, 38, stroke(`M1 10H${W - 1}`, '--track', 7), { 'aria-hidden': 'true' }));
+  const high = Math.max(base * 1.12, row.variety * 1.02);
+  const X = (v) => clamp((v - 1) / (high - 1), 0, 1) * W;
+  const a = Math.max(X(base * state.head.alarm), 4);
+  const b = X(base * state.head.healthy);
+  const v = X(row.variety);
   const rail = `M1 10H${a - 2}M${a + 2} 10H${b - 2}M${b + 2} 10H${W - 1}`;
+  let s = stroke(rail, '--track', 7) + clip('mm-gauge', v, 20) + stroke(rail, '--ink', 7, { 'clip-path': 'url(#mm-gauge)' });
+  s += stroke(`M${v} 3.5V16.5`, '--panel', 6) + stroke(`M${v} 2.5V17.5`, '--ink', 2.5, { 'stroke-linecap': 'round' });
+  s += stroke(`M${X(base)} 1V19`, '--base', 1.5, { 'stroke-dasharray': '2.5 2' }) + text(W - 1, 33, `base ${base.toFixed(1)}`, 'end', 'm');
   // a word stands under its stretch only if it fits there
-  const words = [
+  for (const [from, to, word] of [
     [1, a, 'collapsing'],
     [a + 3, b, 'narrowing'],
     [b + 3, W - 60, 'healthy'],
-  ].filter(([from, to, word]) => to - from > word.length * 6.2);
-  return place.replaceChildren(
-    svg(
-      W,
-      38,
-      `<path d="${rail}" stroke="var(--track)" stroke-width="7"/><clipPath id="mm-gauge"><rect width="${v}" height="20"/></clipPath>
-    <path clip-path="url(#mm-gauge)" d="${rail}" stroke="var(--ink)" stroke-width="7"/><path d="M${v} 3.5V16.5" stroke="var(--panel)" stroke-width="6"/><path d="M${v} 2.5V17.5" stroke="var(--ink)" stroke-width="2.5" stroke-linecap="round"/>
-    <path d="M${X(base)} 1V19" stroke="var(--base)" stroke-width="1.5" stroke-dasharray="2.5 2"/><text x="${W - 1}" y="33" text-anchor="end" class="m">base ${base.toFixed(1)}</text>
-    ${words.map(([from, , word]) => `<text x="${from}" y="33">${word}</text>`).join('')}`,
-      { role: 'img', 'aria-label': `${row.variety.toFixed(1)} of ${base.toFixed(1)} effective looks` },
-    ),
-  );
+  ]) {
+    if (to - from > word.length * 6.2) s += text(from, 33, word);
+  }
+  const label = `${row.variety.toFixed(1)} of ${base.toFixed(1)} effective looks`;
+  return place.replaceChildren(svg(W, 38, s, { role: 'img', 'aria-label': label }));
 }
