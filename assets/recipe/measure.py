@@ -46,9 +46,10 @@ class Drawer:
         """(count, 3, 64, 64) in [-1, 1]."""
         context, free, pooled, free_pooled = self.pipeline.encode_prompt(prompt, prompt, prompt, do_classifier_free_guidance=guidance > 1, negative_prompt="")
         cut = context.shape[1] - sd3.ZERO_TOKENS + 1
-        extra = {} if guidance <= 1 else {"negative_prompt_embeds": free[:, :cut], "negative_pooled_prompt_embeds": free_pooled}
+        repeat = lambda x: x.repeat_interleave(count, 0)
+        extra = {} if guidance <= 1 else {"negative_prompt_embeds": repeat(free[:, :cut]), "negative_pooled_prompt_embeds": repeat(free_pooled)}
         images = self.pipeline(
-            prompt_embeds=context[:, :cut], pooled_prompt_embeds=pooled, num_images_per_prompt=count, num_inference_steps=steps,
+            prompt_embeds=repeat(context[:, :cut]), pooled_prompt_embeds=repeat(pooled), num_inference_steps=steps,
             guidance_scale=guidance, generator=torch.Generator().manual_seed(seed), output_type="pt", **extra,
         ).images
         return images.cpu().float() * 2 - 1

@@ -42,6 +42,12 @@ def text_tower(parent: CLIPModel) -> CLIPTextModelWithProjection:
     return tower
 
 
+def load_as_float32(folder: Path) -> None:
+    """transformers loads in the dtype that config.json names, diffusers in float32: name the same, or the two disagree."""
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2, sort_keys=True) + "\n")
+
+
 def finished_stage(scratch: Path) -> str:
     return next(stage for stage in ("sd3-guided", "sd3") if (scratch / f"{stage}.pt").exists())
 
@@ -52,6 +58,7 @@ def package(scratch: Path, parquet: Path, models: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     model, heads = load_clip(scratch, "clip")
     model.to(torch.bfloat16).save_pretrained(target)
+    load_as_float32(target)
     tokenizer.save_pretrained(target)
     CLIPImageProcessor(size={"height": 64, "width": 64}, crop_size={"height": 64, "width": 64}, do_center_crop=False,
                        image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(target)
@@ -76,6 +83,8 @@ def package(scratch: Path, parquet: Path, models: Path) -> None:
     )
     shutil.rmtree(models / "emoji-sd3", ignore_errors=True)
     pipeline.save_pretrained(models / "emoji-sd3")
+    for part in ("text_encoder", "text_encoder_2"):
+        load_as_float32(models / "emoji-sd3" / part)
 
 
 def main() -> None:

@@ -113,7 +113,7 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float, guidance: f
         model.load_state_dict(torch.load(initial, weights_only=True)["averaged"])
     averaged = Averaged(model, 0.999)
     forward = torch.compile(model) if shutil.which("c++") or device.type == "cuda" else model
-    optimizer = Muon(model.parameters(), lr=peak, weight_decay=0.01, longest=6)
+    optimizer = Muon(model.parameters(), lr=peak, weight_decay=0.01, longest=6, adam=0.35)
     state = State(scratch / f"{stage}.pt", model=model, averaged=averaged.module, optimizer=optimizer).restore()
     log = Log(stage, every=100)
     print(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {len(z)} latents, shift {shift:.4f}, scale {scale:.4f}", flush=True)
