@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import diffusers
+import transformers
+
 from .backbones.sd3 import SD3
 from .config import MODELS, RunConfig
 from .diversity import perceptual
@@ -17,6 +20,9 @@ CLIP_FOLDER = MODELS / "emoji-clip"
 
 def build_trainer(config: RunConfig, *, arithmetic: str | None = None) -> Trainer:
     """Load the model, the rewards and the likeness measure of `config`. Raises UserError."""
+    for library in (diffusers, transformers):  # a person sees the bar of the run, not one for every file
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
     backbone = SD3(config, arithmetic=arithmetic)
     rewards = RewardSet(dict(config.rewards), clip_folder=CLIP_FOLDER, style=config.reward_style, own_file=config.reward_file, device=backbone.device)
     return Trainer(config, backbone, rewards, perceptual.load(config.perceptual, backbone.device, CLIP_FOLDER))

@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transfo
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+torch.set_num_threads(1)  # on a busy machine threads wait for each other far longer than these models compute
 STYLES = ["noto", "twemoji", "fluent-3d", "fluent-color", "fluent-flat"]
 WORDS = 12  # tokens of a prompt
 SIDE = 16  # pixels of a picture; latents are 4 x 8 x 8

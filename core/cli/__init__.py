@@ -29,5 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"{error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        print(f"{error.filename or 'files'}: cannot be read or written ({error.strerror}). Choose another place, or free the disk.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130

@@ -6,6 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import platform
+import tempfile
+from pathlib import Path
+
+from ..config import load_preset
+from ..errors import UserError
+from ..runs import folder
+from .train import check_before_loading
 
 PHASES = {"rollout": "rollout", "decode": "decode", "reward": "reward", "diversity": "embed, cluster, bonus", "update": "update", "write": "write"}
 
@@ -17,27 +25,22 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import platform
-    import tempfile
-    from pathlib import Path
-
+    if args.iterations < 1:
+        raise UserError(f"iterations: {args.iterations}. Use at least 1.")
+    config = load_preset(args.preset).with_changes(iterations=args.iterations + 1, base_pictures=24, checkpoint_every=100_000)
+    check_before_loading(config)
     import numpy as np
     import torch
 
-    from ..config import load_preset
-    from ..runs import folder
     from ..worker import Worker
 
-    config = load_preset(args.preset).with_changes(iterations=args.iterations + 1, base_pictures=24, checkpoint_every=100_000)
     with tempfile.TemporaryDirectory() as scratch:
         run = folder.create(Path(scratch) / "bench", config)
-        Worker(run, resume=False, follow=False).carry_out()
+        code = Worker(run, resume=False, follow=False).carry_out()
         with run.database(readonly=True) as db:
-            rows = db.iterations(1)
-            arithmetic, state, message = db.status()["device"], db.status()["state"], db.status()["message"]
+            rows, arithmetic, state = db.iterations(1), db.status()["device"], db.status()["state"]
     if state != "finished":
-        print(message)
-        return 1
+        return code or 130
     total = np.array([r["duration"] for r in rows])
     print(f"\n{args.preset}: {config.prompts_per_iteration} x {config.group_size} pictures, {config.steps} steps; {arithmetic}, "
           f"{torch.get_num_threads()} threads, {platform.machine()}; mean of {len(rows)} iterations")

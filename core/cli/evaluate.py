@@ -14,6 +14,7 @@ from pathlib import Path
 from ..config import load_preset
 from ..errors import UserError
 from ..runs import folder
+from .saved import run_with_checkpoint
 
 SPACES = {"clip": "clip (the bonus's own)", "pixels": "pixels (held out)"}
 
@@ -31,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
         return claim(args.run_dir, args.seeds, args.assignments)
     if not args.runs:
         raise UserError("evaluate: name a run folder, or use --claim.")
-    for path in args.runs:
-        show(path.name, measured(folder.Run(path)))
+    for run in [run_with_checkpoint(path) for path in args.runs]:
+        show(run.name, measured(run))
     return 0
 
 
@@ -40,8 +41,6 @@ def measured(run: folder.Run) -> list:
     """The run's trajectory, measured once and kept in evaluation.json beside it."""
     from ..evaluation import Measure, trajectory
 
-    if not run.exists():
-        raise UserError(f"{run.path}: there is no run here. Name a folder that holds config.yaml.")
     kept = run.path / "evaluation.json"
     with run.database(readonly=True) as db:
         iteration = db.status()["iteration"]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import UserError
-from ..runs import checkpoints, folder
+from .saved import run_with_checkpoint
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,18 +19,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    source = folder.Run(args.run)
-    if not source.exists():
-        raise UserError(f"{args.run}: there is no run here. Name a folder that holds config.yaml.")
-    saved = checkpoints.all_of(source)
-    if not saved:
-        raise UserError(f"{args.run}: nothing is saved yet. Train it first.")
-    if args.iteration is not None and args.iteration not in saved:
-        raise UserError(f"iteration: {args.iteration} is not saved. There are: {', '.join(map(str, saved))}.")
-    from ..loading import open_run
-
+    source = run_with_checkpoint(args.run, args.iteration)
     target = args.to or source.export
     target.mkdir(parents=True, exist_ok=True)
+    from ..loading import open_run
+
     open_run(source, args.iteration).backbone.export_lora(target)
     print(target / "pytorch_lora_weights.safetensors")
     return 0

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..runs import folder
+from .saved import run_with_checkpoint
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,24 +23,29 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    source = folder.Run(args.run)
-    if not source.exists():
-        raise UserError(f"{args.run}: there is no run here. Name a folder that holds config.yaml.")
+    source = run_with_checkpoint(args.run, args.iteration)
     if not 1 <= args.count <= 256:
         raise UserError(f"count: {args.count} pictures. Use 1 to 256.")
     if not 0 <= args.strength <= 1.5:
         raise UserError(f"strength: {args.strength}. Use 0 to 1.5.")
+    if not 0 <= args.seed < 2**31:
+        raise UserError(f"seed: {args.seed}. Use 0 to {2**31 - 1}.")
+    out = args.out or source.export / f"base-and-tuned-{args.seed}.png"
+    if out.is_dir():
+        raise UserError(f"out: {out} is a folder. Name a PNG file.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    prompt = args.prompt if args.prompt is not None else source.config().prompts[0]
+    only = {"prompts": [prompt], "prompts_per_iteration": 1}
+    prompt = source.config().with_changes(**only).prompts[0]
     from ..grids import side_by_side
     from ..loading import open_run
 
     trainer = open_run(source, args.iteration)
-    prompt = args.prompt if args.prompt is not None else trainer.config.prompts[0]
     seeds = list(range(args.seed, args.seed + args.count))
-    trainer.adopt(trainer.config.with_changes(prompts=[prompt], prompts_per_iteration=1))
+    trainer.adopt(trainer.config.with_changes(**only))
     base = trainer.pictures(0, seeds, purpose=0, base=True)
     trainer.backbone.set_strength(args.strength)
     tuned = trainer.pictures(0, seeds, purpose=0, base=False)
-    out = args.out or source.export / f"base-and-tuned-{args.seed}.png"
     side_by_side(base, tuned, prompt=prompt, seeds=seeds, run=source.name, strength=args.strength).save(out)
     print(out)
     return 0

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..config import FIELDS, RunConfig, build, load, load_preset, parse_assignments
+from ..config import FIELDS, LIVE, RunConfig, build, load, load_preset, parse_assignments
 from ..errors import UserError
 from ..runs import checkpoints, folder
+
+RESUMABLE = ("iterations", "checkpoint_every", "keep_checkpoints", "micro_batch")  # beside the live dials
 
 
 def settings_help() -> str:
@@ -28,6 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-dir", type=Path, help="folder for the new run (default: the next free name under runs/)")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="change a setting; may be repeated")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint; --set iterations=N adds more")
+    parser.add_argument("--no-map", action="store_true", help="do not lay out the UMAP beside the training; the studio then shows PCA")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # started by the studio on a folder it made
     parser.epilog = settings_help()
 
@@ -36,40 +39,47 @@ def run(args: argparse.Namespace) -> int:
     changes = parse_assignments(args.assignments)
     given = folder.Run(Path(args.what))
     if given.exists():
-        run = _existing(given, changes, args)
+        run, config = given, _existing(given, changes, args)
     else:
         config = load(Path(args.what)) if Path(args.what).suffix in (".yaml", ".yml") else load_preset(args.what)
         config = build({**config.model_dump(), **changes})
         check_before_loading(config)
         target = args.run_dir or Path("runs") / folder.next_name(Path("runs"), Path(args.what).stem)
         if folder.Run(target).exists() and args.resume:
-            run = _existing(folder.Run(target), changes, args)
+            run = folder.Run(target)
+            config = _existing(run, changes, args)
         else:
             run = folder.create(target, config)
     with run.database() as db:  # say who carries it out before torch takes its seconds to load
         folder.claim(db)
+        if config != run.config():
+            folder.write_atomically(run.config_file, config.to_yaml())
+        turned = {name: value for name, value in changes.items() if name in LIVE}
+        if turned and checkpoints.all_of(run):
+            db.send("set", changes=turned)
     from ..worker import carry_out
 
-    code = carry_out(run, resume=args.resume)
-    if not args.worker:
+    code = carry_out(run, resume=args.resume, follow=not args.no_map)
+    if code == 0 and not args.worker:
         with run.database(readonly=True) as db:
             print(f"{db.status()['message']}  {run.path}")
     return code
 
 
-def _existing(run: folder.Run, changes: dict, args: argparse.Namespace) -> folder.Run:
+def _existing(run: folder.Run, changes: dict, args: argparse.Namespace) -> RunConfig:
+    """Settings with which a run that is there already goes on. Raises UserError."""
     if not (args.resume or args.worker):
         raise UserError(f"{run.path}: a run is here already. Continue it with --resume, or choose another --run-dir.", "run_dir")
     folder.check_disk(run.path)
-    config = run.config()
-    if changes:
-        fixed = set(changes) - {"iterations", "checkpoint_every", "keep_checkpoints"}
-        if fixed and checkpoints.all_of(run):
-            raise UserError(f"{sorted(fixed)[0]}: this is fixed when a run starts. When resuming, only iterations and saving can change.")
-        config = config.with_changes(**changes)
-        folder.write_atomically(run.config_file, config.to_yaml())
+    run.config().with_changes(**changes)
+    fixed = sorted(set(changes) - {*LIVE, *RESUMABLE})
+    if fixed and (run.path / "base.npz").exists():
+        raise UserError(f"{fixed[0]}: this is fixed when a run starts. When resuming, these can change: {', '.join((*RESUMABLE, *LIVE))}.", fixed[0])
+    if checkpoints.all_of(run):  # its dials are those in force; a change is asked for as from the studio
+        changes = {name: value for name, value in changes.items() if name not in LIVE}
+    config = run.config().with_changes(**changes)
     check_before_loading(config)
-    return run
+    return config
 
 
 def check_before_loading(config: RunConfig) -> None:
@@ -79,6 +89,8 @@ def check_before_loading(config: RunConfig) -> None:
     check_names(config.rewards)
     if config.reward_file and not Path(config.reward_file).is_file():
         raise UserError(f"reward_file: {config.reward_file} is not a file. Name a Python file with a function score(images, prompts).", "reward_file")
+    if config.perceptual != "clip":
+        raise UserError(f"perceptual: {config.perceptual} is not available yet. Use clip.", "perceptual")
     from ..backbones.names import check_model
 
     check_model(config.model)
