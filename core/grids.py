@@ -26,7 +26,7 @@ class Grid:
     def save(self, path: Path) -> None:
         chunk = PngInfo()
         for key, value in self.facts.items():
-            chunk.add_itxt(f"manymodes:{key}", value)
+            chunk.add_itxt(f"manymodes:{key}", _writable(value))
         buffer = io.BytesIO()
         self.image.save(buffer, "PNG", pnginfo=chunk)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,8 +46,10 @@ def side_by_side(base: torch.Tensor, tuned: torch.Tensor, *, prompt: str, seeds:
     for place, (name, images) in enumerate((("base", base), ("tuned", tuned))):
         left = MARGIN + place * (block[0] + MARGIN)
         draw.text((left, 12), name, fill=INK, font=title)
-        words = seeds_words if place == 0 else f"{run}, strength {strength:g}"
-        draw.text((left, 34), f"{prompt[:40]}   {words}" if place == 0 else words, fill=QUIET, font=small)
+        words = f"{' '.join(_writable(prompt).split())[:40]}   {seeds_words}" if place == 0 else f"{run}, strength {strength:g}"
+        while draw.textlength(words, small) > block[0]:
+            words = words[:-2].rstrip() + "\u2026"
+        draw.text((left, 34), words, fill=QUIET, font=small)
         _frame(draw, left, HEAD, block, dashed=place == 0)
         for n, pixels in enumerate(to_uint8(images)):
             tile = Image.fromarray(pixels)
@@ -56,6 +58,11 @@ def side_by_side(base: torch.Tensor, tuned: torch.Tensor, *, prompt: str, seeds:
             sheet.paste(tile, (left + GAP + n % columns * (side + GAP), HEAD + GAP + n // columns * (side + GAP)))
     facts = {"prompt": prompt, "seeds": " ".join(map(str, seeds)), "run": run, "strength": f"{strength:g}"}
     return Grid(sheet, facts)
+
+
+def _writable(text: str) -> str:
+    """Text without what a PNG cannot hold: half characters of an argument that was no UTF-8, and NUL, which ends a text."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def _frame(draw: ImageDraw.ImageDraw, left: int, top: int, size: tuple[int, int], *, dashed: bool) -> None:
