@@ -1,7 +1,6 @@
 """Stage 1: the autoencoder, 64x64x3 -> 8x8x16 -> 64x64x3.
 
-    python -m assets.recipe.autoencoder train  PARQUET --scratch DIR
-    python -m assets.recipe.autoencoder polish PARQUET --scratch DIR   # decoder only, the latents stay as they are
+    python -m assets.recipe.autoencoder PARQUET --scratch DIR
 """
 
 from __future__ import annotations
@@ -45,17 +44,12 @@ def quality(model: AutoencoderKL, images: torch.Tensor) -> dict[str, float]:
     }
 
 
-def train(images, held_out, scratch: Path, steps: int, batch: int, peak: float, polish: bool) -> None:
+def train(images, held_out, scratch: Path, steps: int, batch: int, peak: float) -> None:
     torch.manual_seed(SEED)
     model = AutoencoderKL(**CONFIG).to(memory_format=torch.channels_last)
-    if polish:
-        base = State(scratch / "autoencoder.pt", averaged=model)
-        saved = torch.load(base.path, weights_only=True)
-        model.load_state_dict(saved["averaged"])
-        model.encoder.requires_grad_(False)
     averaged = Averaged(model)
     optimizer = Muon(model.parameters(), lr=peak)
-    stage = "polish" if polish else "autoencoder"
+    stage = "autoencoder"
     state = State(scratch / f"{stage}.pt", model=model, averaged=averaged.module, optimizer=optimizer).restore()
     log = Log(stage)
     for step in range(state.step, steps):
@@ -86,15 +80,14 @@ def train(images, held_out, scratch: Path, steps: int, batch: int, peak: float, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("train", "polish"))
     parser.add_argument("parquet", type=Path)
     parser.add_argument("--scratch", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3)
     args = parser.parse_args()
     seen, unseen = data.split(data.load(args.parquet))
-    train(data.pictures(seen), data.pictures(unseen), args.scratch, args.steps, args.batch, args.rate, args.stage == "polish")
+    train(data.pictures(seen), data.pictures(unseen), args.scratch, args.steps, args.batch, args.rate)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Stage 2: emoji-clip, a CLIPModel with its own small BPE tokenizer, and the style probe on its image features.
 
-    python -m assets.recipe.clip train  PARQUET --scratch DIR   # both towers
-    python -m assets.recipe.clip images PARQUET --scratch DIR   # text tower frozen (emoji-sd3 uses it), images go on
+    python -m assets.recipe.clip PARQUET --scratch DIR
 
 Image and text are matched with several positives a row: a caption belongs to every picture that it could have been
 drawn for, so 'animal' is not a wrong answer for a cat. Two heads that are not part of CLIP sharpen the image tower:
@@ -20,7 +19,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Regex
 from torch import nn
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from . import data
 from .training import SAVE_EVERY, Averaged, Log, Muon, State, batch_indices, generator, rate
@@ -60,6 +59,22 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
 
 def build() -> CLIPModel:
     return CLIPModel(CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=128, logit_scale_init_value=2.6592))
+
+
+def load(scratch: Path, stage: str) -> tuple[CLIPModel, dict[str, torch.Tensor]]:
+    """(averaged CLIPModel, weights of the two heads) of a stage's state."""
+    state = torch.load(scratch / f"{stage}.pt", weights_only=True)["averaged"]
+    model = build().eval()
+    model.load_state_dict({k.removeprefix("clip."): v for k, v in state.items() if k.startswith("clip.")})
+    return model, {k.removeprefix("heads."): v for k, v in state.items() if k.startswith("heads.")}
+
+
+def text_tower(parent: CLIPModel) -> CLIPTextModelWithProjection:
+    """The text half of a CLIPModel as the class that Stable Diffusion 3 loads."""
+    tower = CLIPTextModelWithProjection(CLIPTextConfig(**TEXT)).eval()
+    tower.text_model.load_state_dict(parent.text_model.state_dict())
+    tower.text_projection.load_state_dict(parent.text_projection.state_dict())
+    return tower
 
 
 def augment(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
@@ -124,11 +139,11 @@ def retrieval(model: CLIPModel, tokenizer: CLIPTokenizer, held_out: list[data.Em
     return hits[:, 0].float().mean().item(), hits.any(1).float().mean().item()
 
 
-def train(emoji, scratch: Path, steps: int, batch: int, peak: float, images_only: bool) -> None:
+def train(emoji, scratch: Path, steps: int, batch: int, peak: float) -> None:
     torch.manual_seed(SEED)
     seen, unseen = data.split(emoji)
     names = sorted({e.name for e in emoji})
-    stage = "clip-images" if images_only else "clip"
+    stage = "clip"
     scratch.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(emoji)
     tokenizer.save_pretrained(scratch / "tokenizer")
@@ -140,18 +155,13 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float, images_only
     model = build()
     heads = nn.ModuleDict({"which": nn.Linear(128, len(codepoints)), "style": nn.Linear(128, len(data.STYLES))})
     together = nn.ModuleDict({"clip": model, "heads": heads})
-    if images_only:
-        saved = torch.load(scratch / "clip.pt", weights_only=True)
-        together.load_state_dict(saved["averaged"])
-        model.text_model.requires_grad_(False)
-        model.text_projection.requires_grad_(False)
     averaged = Averaged(together, 0.998)
     optimizer = Muon(together.parameters(), lr=peak, weight_decay=0.05)
     state = State(scratch / f"{stage}.pt", model=together, averaged=averaged.module, optimizer=optimizer).restore()
     log = Log(stage)
     for step in range(state.step, steps):
         rng, draw = random.Random(SEED * 7919 + step), generator(SEED, step)
-        rows = batch_indices(len(seen), batch, SEED + images_only, step)
+        rows = batch_indices(len(seen), batch, SEED, step)
         texts = [data.caption(seen[i], rng) for i in rows.tolist()]
         positive = torch.tensor([[t in owned[i] for t in texts] for i in rows.tolist()])
         for group in optimizer.param_groups:
@@ -178,14 +188,13 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float, images_only
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("train", "images"))
     parser.add_argument("parquet", type=Path)
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=192)
     parser.add_argument("--rate", type=float, default=2e-3)
     args = parser.parse_args()
-    train(data.load(args.parquet), args.scratch, args.steps, args.batch, args.rate, args.stage == "images")
+    train(data.load(args.parquet), args.scratch, args.steps, args.batch, args.rate)
 
 
 if __name__ == "__main__":

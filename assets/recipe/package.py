@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 from safetensors.torch import save_file
-from torch import nn
-from transformers import CLIPImageProcessor, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPImageProcessor, CLIPTokenizer
 
-from . import autoencoder, clip, data, sd3
+from . import clip, data, sd3
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SHIFT = 2.0  # of the sampler's noise levels; found by assets.recipe.measure --shift
@@ -24,22 +24,6 @@ SHIFT = 2.0  # of the sampler's noise levels; found by assets.recipe.measure --s
 
 def averaged(scratch: Path, stage: str) -> dict[str, torch.Tensor]:
     return torch.load(scratch / f"{stage}.pt", weights_only=True)["averaged"]
-
-
-def load_clip(scratch: Path, stage: str) -> tuple[CLIPModel, dict[str, torch.Tensor]]:
-    """(CLIPModel, the two heads' weights) of a stage."""
-    state = averaged(scratch, stage)
-    model = clip.build().eval()
-    model.load_state_dict({k.removeprefix("clip."): v for k, v in state.items() if k.startswith("clip.")})
-    return model, {k.removeprefix("heads."): v for k, v in state.items() if k.startswith("heads.")}
-
-
-def text_tower(parent: CLIPModel) -> CLIPTextModelWithProjection:
-    """The text half of a CLIPModel as the class that Stable Diffusion 3 loads."""
-    tower = CLIPTextModelWithProjection(CLIPTextConfig(**clip.TEXT)).eval()
-    tower.text_model.load_state_dict(parent.text_model.state_dict())
-    tower.text_projection.load_state_dict(parent.text_projection.state_dict())
-    return tower
 
 
 def load_as_float32(folder: Path) -> None:
@@ -52,39 +36,37 @@ def finished_stage(scratch: Path) -> str:
     return next(stage for stage in ("sd3-guided", "sd3") if (scratch / f"{stage}.pt").exists())
 
 
-def package(scratch: Path, parquet: Path, models: Path) -> None:
-    tokenizer = CLIPTokenizer.from_pretrained(scratch / "tokenizer")
-    target = models / "emoji-clip"
+def package_clip(scratch: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
-    model, heads = load_clip(scratch, "clip")
+    model, heads = clip.load(scratch, "clip")
     model.to(torch.bfloat16).save_pretrained(target)
     load_as_float32(target)
-    tokenizer.save_pretrained(target)
+    CLIPTokenizer.from_pretrained(scratch / "tokenizer").save_pretrained(target)
     CLIPImageProcessor(size={"height": 64, "width": 64}, crop_size={"height": 64, "width": 64}, do_center_crop=False,
                        image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(target)
-    # The head was trained on 8 times the unit-length features.
-    save_file({"weight": (8 * heads["style.weight"]).contiguous(), "bias": 8 * heads["style.bias"]},
-              target / "style_probe.safetensors", metadata={"styles": json.dumps(list(data.STYLES))})
+    # the head was trained on 8 times its outputs
+    save_file({"weight": 8 * heads["style.weight"], "bias": 8 * heads["style.bias"]}, target / "style_probe.safetensors",
+              metadata={"styles": json.dumps(list(data.STYLES))})
 
-    vae = AutoencoderKL(**autoencoder.CONFIG).eval()
-    vae.load_state_dict(averaged(scratch, "autoencoder"))
-    seen, _ = data.split(data.load(parquet, sd3.GROUPS))
-    seen += [e for e in seen if e.group == "Animals & Nature"]
-    pictures = data.pictures(seen)
-    _, shift, scale = sd3.latents(vae, torch.cat([pictures, pictures.flip(-1)]))
+
+def package_sd3(scratch: Path, parquet: Path, target: Path) -> None:
+    vae, tower, tokenizer = sd3.load_parts(scratch)
+    _, shift, scale = sd3.latents(vae, sd3.training_pictures(data.load(parquet, sd3.GROUPS))[1])
     vae.register_to_config(shift_factor=shift, scaling_factor=scale)
-    transformer: nn.Module = SD3Transformer2DModel(**sd3.CONFIG).eval()
-    transformer.load_state_dict(averaged(scratch, finished_stage(scratch)))
-    parent, _ = load_clip(scratch, "text")
+    transformer = SD3Transformer2DModel(**sd3.CONFIG).eval()
+    sd3.load_weights(transformer, scratch / f"{finished_stage(scratch)}.pt")
     pipeline = StableDiffusion3Pipeline(
         transformer=transformer.to(torch.bfloat16), vae=vae.to(torch.bfloat16), scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
-        text_encoder=text_tower(parent).to(torch.bfloat16), text_encoder_2=text_tower(parent).to(torch.bfloat16), text_encoder_3=None,
+        text_encoder=tower.to(torch.bfloat16), text_encoder_2=copy.deepcopy(tower), text_encoder_3=None,
         tokenizer=tokenizer, tokenizer_2=tokenizer, tokenizer_3=None,
     )
-    shutil.rmtree(models / "emoji-sd3", ignore_errors=True)
-    pipeline.save_pretrained(models / "emoji-sd3")
+    draft = target.with_name(f"{target.name}.new")  # the old folder may be a source of parts: replace it last
+    shutil.rmtree(draft, ignore_errors=True)
+    pipeline.save_pretrained(draft)
     for part in ("text_encoder", "text_encoder_2"):
-        load_as_float32(models / "emoji-sd3" / part)
+        load_as_float32(draft / part)
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
 
 
 def main() -> None:
@@ -93,7 +75,9 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=MODELS)
     args = parser.parse_args()
-    package(args.scratch, args.parquet, args.models)
+    if (args.scratch / "clip.pt").exists():
+        package_clip(args.scratch, args.models / "emoji-clip")
+    package_sd3(args.scratch, args.parquet, args.models / "emoji-sd3")
     for folder in sorted(args.models.iterdir()):
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{folder.name:12} {size / 1e6:6.1f} MB")

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, SD3Transformer2DModel
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from core.backbones.folding import FoldedJointAttention
 
@@ -32,6 +32,7 @@ CONFIG = dict(
     joint_attention_dim=JOINT, caption_projection_dim=256, pooled_projection_dim=256, pos_embed_max_size=16, qk_norm="rms_norm",
 )
 SEED = 23
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "emoji-sd3"
 
 
 def build() -> SD3Transformer2DModel:
@@ -56,6 +57,14 @@ def latents(vae: AutoencoderKL, pictures: torch.Tensor) -> tuple[torch.Tensor, f
     return ((z - shift) * scale).contiguous(), shift, scale
 
 
+def training_pictures(emoji: list[data.Emoji]) -> tuple[list[data.Emoji], torch.Tensor]:
+    """(N rows, 2 N pictures: as they are, then mirrored). Animals and plants twice: the demo's prompts are among them."""
+    seen, _ = data.split(emoji)
+    seen += [e for e in seen if e.group == "Animals & Nature"]
+    pictures = data.pictures(seen)
+    return seen, torch.cat([pictures, pictures.flip(-1)])
+
+
 class Captions:
     """Text embeddings as StableDiffusion3Pipeline makes them from two equal towers, each caption encoded once."""
 
@@ -68,9 +77,8 @@ class Captions:
         new = sorted(set(texts) - set(self.known))
         if new:
             ids = clip.tokenize(self.tokenizer, new)
-            out = self.model.text_model(input_ids=ids, output_hidden_states=True)
-            pooled = self.model.text_projection(out.pooler_output)
-            for text, hidden, p in zip(new, out.hidden_states[-2], pooled):
+            out = self.model(input_ids=ids, output_hidden_states=True)
+            for text, hidden, p in zip(new, out.hidden_states[-2], out.text_embeds):
                 context = torch.zeros(clip.LENGTH + 1, JOINT)
                 context[:-1] = torch.cat([hidden, hidden], dim=-1)
                 self.known[text] = (context.to(self.device), torch.cat([p, p]).to(self.device))
@@ -84,22 +92,30 @@ def velocity(model, x, sigma, condition):
 
 
 def load_parts(scratch: Path):
-    """(autoencoder, text towers, tokenizer) of the earlier stages, in eval mode."""
-    vae = AutoencoderKL(**autoencoder.CONFIG).eval()
-    vae.load_state_dict(torch.load(scratch / "autoencoder.pt", weights_only=True)["averaged"])
-    saved = torch.load(scratch / "text.pt", weights_only=True)["averaged"]
-    towers = clip.build().eval()
-    towers.load_state_dict({k.removeprefix("clip."): v for k, v in saved.items() if k.startswith("clip.")})
-    return vae, towers, CLIPTokenizer.from_pretrained(scratch / "tokenizer")
+    """(autoencoder, text tower, tokenizer) of the earlier stages; the shipped ones where the scratch folder has none."""
+    if (scratch / "autoencoder.pt").exists():
+        vae = AutoencoderKL(**autoencoder.CONFIG)
+        vae.load_state_dict(torch.load(scratch / "autoencoder.pt", weights_only=True)["averaged"])
+    else:
+        vae = AutoencoderKL.from_pretrained(SHIPPED / "vae")
+    if (scratch / "text.pt").exists():
+        return vae.eval(), clip.text_tower(clip.load(scratch, "text")[0]), CLIPTokenizer.from_pretrained(scratch / "tokenizer")
+    return vae.eval(), CLIPTextModelWithProjection.from_pretrained(SHIPPED / "text_encoder").eval(), CLIPTokenizer.from_pretrained(SHIPPED / "tokenizer")
+
+
+def load_weights(model: SD3Transformer2DModel, source: Path) -> None:
+    """Averaged weights of a state file, or of a transformer folder (for example the shipped one)."""
+    if source.is_dir():
+        model.load_state_dict(SD3Transformer2DModel.from_pretrained(source).state_dict())
+    else:
+        model.load_state_dict(torch.load(source, weights_only=True)["averaged"])
 
 
 def train(emoji, scratch: Path, steps: int, batch: int, peak: float, guidance: float | None, initial: Path | None, device: torch.device) -> None:
     torch.manual_seed(SEED)
-    seen, _ = data.split(emoji)
-    seen += [e for e in seen if e.group == "Animals & Nature"]  # the demo's prompts; every second picture is one of them
     vae, towers, tokenizer = load_parts(scratch)
-    pictures = data.pictures(seen)
-    z, shift, scale = latents(vae, torch.cat([pictures, pictures.flip(-1)]))
+    seen, pictures = training_pictures(emoji)
+    z, shift, scale = latents(vae, pictures)
     z = z.to(device)
     captions = Captions(towers, tokenizer, device)
     model = build().to(device)
@@ -107,13 +123,13 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float, guidance: f
     teacher = None
     if guidance is not None:
         teacher = build().eval().requires_grad_(False).to(device)
-        teacher.load_state_dict(torch.load(initial or scratch / "sd3.pt", weights_only=True)["averaged"])
+        load_weights(teacher, initial or scratch / "sd3.pt")
         model.load_state_dict(teacher.state_dict())
     elif initial:
-        model.load_state_dict(torch.load(initial, weights_only=True)["averaged"])
+        load_weights(model, initial)
     averaged = Averaged(model, 0.999)
     forward = torch.compile(model) if shutil.which("c++") or device.type == "cuda" else model
-    optimizer = Muon(model.parameters(), lr=peak, weight_decay=0.01, longest=6, adam=0.35)
+    optimizer = Muon(model.parameters(), lr=peak, weight_decay=0.01, longest=6)
     state = State(scratch / f"{stage}.pt", model=model, averaged=averaged.module, optimizer=optimizer).restore()
     log = Log(stage, every=100)
     print(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {len(z)} latents, shift {shift:.4f}, scale {scale:.4f}", flush=True)
@@ -157,7 +173,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--guidance", type=float, default=2.5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--init", type=Path, default=None, help="start from the averaged weights of this state file")
+    parser.add_argument("--init", type=Path, default=None, help="start from these weights: a state file or a transformer folder")
     args = parser.parse_args()
     guidance = args.guidance if args.stage == "guide" else None
     train(data.load(args.parquet, GROUPS), args.scratch, args.steps, args.batch, args.rate, guidance, args.init, torch.device(args.device))

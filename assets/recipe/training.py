@@ -107,11 +107,10 @@ class Muon(torch.optim.Optimizer):
     square, 0.2 (Liu et al., 2502.16982, eq. 4), so that one learning rate serves both.
     """
 
-    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 1e-4, longest: float = 100.0, adam: float = 1.0):
-        """A matrix longer than `longest` times its width is AdamW's: it costs the most and gains the least.
-        `adam` is AdamW's rate as a share of `lr`."""
+    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 1e-4, longest: float = 100.0):
+        """A matrix longer than `longest` times its width is AdamW's: it costs the most and gains the least."""
         parameters = [p for p in parameters if p.requires_grad]
-        self.longest, self.adam = longest, adam
+        self.longest = longest
         super().__init__(parameters, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
 
     @staticmethod
@@ -150,7 +149,7 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"].lerp_(p.grad, 0.1)
                     state["square"].lerp_(p.grad.square(), 0.01)
                     mean = state["momentum"] / (1 - 0.9**count)
-                    p.sub_(mean / ((state["square"] / (1 - 0.99**count)).sqrt() + 1e-8), alpha=rate * self.adam)
+                    p.sub_(mean / ((state["square"] / (1 - 0.99**count)).sqrt() + 1e-8), alpha=rate)
             for shape, members in by_shape.items():  # equal shapes in one batched product: many small ones are slow
                 updates = self._orthogonal(torch.stack([d for _, d in members]))
                 for (p, _), update in zip(members, updates):
