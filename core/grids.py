@@ -46,10 +46,9 @@ def side_by_side(base: torch.Tensor, tuned: torch.Tensor, *, prompt: str, seeds:
     for place, (name, images) in enumerate((("base", base), ("tuned", tuned))):
         left = MARGIN + place * (block[0] + MARGIN)
         draw.text((left, 12), name, fill=INK, font=title)
-        words = f"{' '.join(_writable(prompt).split())[:40]}   {seeds_words}" if place == 0 else f"{run}, strength {strength:g}"
-        while draw.textlength(words, small) > block[0]:
-            words = words[:-2].rstrip() + "\u2026"
-        draw.text((left, 34), words, fill=QUIET, font=small)
+        subject, rest = (" ".join(_writable(prompt).split()), f"   {seeds_words}") if place == 0 else (run, f", strength {strength:g}")
+        fitting = next((n for n in range(min(len(subject), 40), 0, -1) if draw.textlength(subject[:n] + rest, small) <= block[0]), 0)
+        draw.text((left, 34), subject[:fitting] + rest, fill=QUIET, font=small)
         _frame(draw, left, HEAD, block, dashed=place == 0)
         for n, pixels in enumerate(to_uint8(images)):
             tile = Image.fromarray(pixels)
