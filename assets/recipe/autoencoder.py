@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from diffusers import AutoencoderKL
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from . import data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
 
 CONFIG = dict(
     in_channels=3, out_channels=3, latent_channels=16, sample_size=64,
@@ -79,12 +78,7 @@ def train(images, held_out, scratch: Path, steps: int, batch: int, peak: float) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parquet", type=Path)
-    parser.add_argument("--scratch", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1800)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser = arguments(__doc__, steps=1800, batch=16, rate=2e-3)
     args = parser.parse_args()
     seen, unseen = data.split(data.load(args.parquet))
     train(data.pictures(seen), data.pictures(unseen), args.scratch, args.steps, args.batch, args.rate)

@@ -9,7 +9,6 @@ which emoji it is (thrown away after training) and which of the five styles (shi
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from . import data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
 
 VOCABULARY, LENGTH, SEED = 2048, 16, 11
 TEXT = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=LENGTH,
@@ -187,12 +186,7 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parquet", type=Path)
-    parser.add_argument("--scratch", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=192)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser = arguments(__doc__, steps=1500, batch=192, rate=2e-3)
     args = parser.parse_args()
     train(data.load(args.parquet), args.scratch, args.steps, args.batch, args.rate)
 

@@ -1,7 +1,7 @@
 """Stages 3 and 4: emoji-sd3's transformer, then guidance distilled into it.
 
-    python -m assets.recipe.sd3 train PARQUET --scratch DIR   # rectified flow, captions mixed, some empty
-    python -m assets.recipe.sd3 guide PARQUET --scratch DIR   # student learns what guided sampling would do
+    python -m assets.recipe.sd3 PARQUET train --scratch DIR   # rectified flow, captions mixed, some empty
+    python -m assets.recipe.sd3 PARQUET guide --scratch DIR   # student learns what guided sampling would do
 
 Latents of every picture and of its mirror image are computed once. The transformer sees what stock diffusers will
 show it: two CLIP embeddings side by side and 256 zero tokens in place of T5, the latter folded into one token.
@@ -9,7 +9,6 @@ show it: two CLIP embeddings side by side and 256 zero tokens in place of T5, th
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 from pathlib import Path
@@ -22,7 +21,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 from core.backbones.folding import FoldedJointAttention
 
 from . import autoencoder, clip, data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
 
 GROUPS = ("Animals & Nature", "Food & Drink", "Smileys & Emotion")
 ZERO_TOKENS = 256  # StableDiffusion3Pipeline's default max_sequence_length
@@ -164,13 +163,8 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float, guidance: f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, steps=12_000, batch=64, rate=1.5e-3)
     parser.add_argument("stage", choices=("train", "guide"))
-    parser.add_argument("parquet", type=Path)
-    parser.add_argument("--scratch", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=12_000)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--guidance", type=float, default=2.5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--init", type=Path, default=None, help="start from these weights: a state file or a transformer folder")

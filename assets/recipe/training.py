@@ -7,6 +7,7 @@ run sees the same pictures as one that was never stopped.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import math
 import os
@@ -17,6 +18,17 @@ import torch
 from torch import nn
 
 SAVE_EVERY = 250
+
+
+def arguments(doc: str, *, steps: int, batch: int, rate: float) -> argparse.ArgumentParser:
+    """What every stage is told on the command line."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parquet", type=Path)
+    parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--rate", type=float, default=rate)
+    return parser
 
 
 class Averaged:
