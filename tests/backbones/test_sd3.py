@@ -197,15 +197,20 @@ def test_hub_name_is_kept_and_refused_where_there_is_no_network():
 
 
 @pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder"])
-def test_pickled_weights_are_refused_and_never_opened(copy, tmp_path, part):
+@pytest.mark.parametrize("honest", [True, False])
+def test_pickled_weights_are_refused_and_never_opened(copy, tmp_path, part, honest):
     class Trap:
         def __reduce__(self):
             return (open, (str(tmp_path / "sprung"), "w"))
 
-    for file in (copy / part).glob("*.safetensors"):
-        file.unlink()
-    name = "pytorch_model.bin" if part == "text_encoder" else "diffusion_pytorch_model.bin"
-    (copy / part / name).write_bytes(pickle.dumps(Trap()))
+    (file,) = (copy / part).glob("*.safetensors")
+    if honest:
+        torch.save(load_file(file), file.with_suffix(".bin"))
+    else:
+        file.with_suffix(".bin").write_bytes(pickle.dumps(Trap()))
+    file.unlink()
+    if part == "text_encoder":
+        (copy / part / "model.bin").rename(copy / part / "pytorch_model.bin")
     assert "only safetensors weights are read" in refused(model=copy)
     assert not (tmp_path / "sprung").exists()
 

@@ -85,12 +85,13 @@ def test_leash_is_the_weighted_gap_of_the_velocities(make_trainer):
     assert leash == pytest.approx([*expected, 0, 0], rel=1e-4)
 
 
-def test_leash_pulls_the_policy_back_to_the_base(make_trainer):
-    """With equal pictures the reward has no say; what moves the weights is the leash alone."""
-    trainer = make_trainer(sa_reg_steps=3, sa_reg_weight=100, sa_reg_budget=10, learning_rate=1e-2, weight_decay=0, updates_per_iteration=1)
+@pytest.mark.parametrize("name, options", [("leash", {"sa_reg_steps": 3, "sa_reg_weight": 100, "sa_reg_budget": 10}), ("pull", {"pull": 10})])
+def test_regularisers_bring_the_policy_back_to_the_base(make_trainer, name, options):
+    """With equal pictures the reward has no say; what moves the weights is the regulariser alone."""
+    trainer = make_trainer(**options, learning_rate=1e-2, weight_decay=0, updates_per_iteration=1)
     perturb(trainer)
     trainer.backbone.decode = lambda latents: torch.full((len(latents), 3, 16, 16), 0.5)
-    gaps = [sum(trainer.iterate(number).metrics["leash"]) for number in range(1, 7)]
+    gaps = [np.sum(trainer.iterate(number).metrics[name]) for number in range(1, 7)]
     assert gaps[-1] < 0.5 * gaps[0]
 
 
