@@ -26,7 +26,7 @@ from .loading import build_trainer
 from .pictures import picture_rows
 from .runs import checkpoints, folder
 from .runs.database import Database
-from .training import SAMPLE, Iteration, Trainer
+from .training import SAMPLE, Iteration
 
 
 class Worker:

@@ -24,7 +24,8 @@ def _clip() -> tuple[CLIPModel, CLIPTokenizer]:
     ends = {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1, "pad_token_id": len(words) - 1}
     config = CLIPConfig(
         text_config={**tower, **ends, "vocab_size": len(words), "max_position_embeddings": WORDS, "projection_dim": 8},
-        vision_config={**tower, "image_size": SIDE, "patch_size": 8, "projection_dim": 8}, projection_dim=8,
+        vision_config={**tower, "image_size": SIDE, "patch_size": 8, "projection_dim": 8},
+        projection_dim=8,
     )
     tokenizer = CLIPTokenizer(vocab={w: i for i, w in enumerate(words)}, merges=[], model_max_length=WORDS)
     return CLIPModel(config).eval(), tokenizer
@@ -50,17 +51,43 @@ def sd3_folder(root: Path) -> Path:
     parent, tokenizer = _clip()
     tower = CLIPTextModelWithProjection(parent.config.text_config).eval()
     vae = AutoencoderKL(
-        latent_channels=4, sample_size=SIDE, down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4, mid_block_add_attention=False, use_quant_conv=False, use_post_quant_conv=False,
-        shift_factor=0.1, scaling_factor=1.3,
+        latent_channels=4,
+        sample_size=SIDE,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.1,
+        scaling_factor=1.3,
     )
     transformer = SD3Transformer2DModel(
-        sample_size=SIDE // 2, patch_size=1, in_channels=4, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=32, caption_projection_dim=32, pooled_projection_dim=16, pos_embed_max_size=SIDE // 2, qk_norm="rms_norm",
+        sample_size=SIDE // 2,
+        patch_size=1,
+        in_channels=4,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        pooled_projection_dim=16,
+        pos_embed_max_size=SIDE // 2,
+        qk_norm="rms_norm",
     )
     StableDiffusion3Pipeline(
-        transformer=transformer.eval(), vae=vae.eval(), scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0), text_encoder=tower, text_encoder_2=tower,
-        text_encoder_3=None, tokenizer=tokenizer, tokenizer_2=tokenizer, tokenizer_3=None,
+        transformer=transformer.eval(),
+        vae=vae.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=2.0),
+        text_encoder=tower,
+        text_encoder_2=tower,
+        text_encoder_3=None,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        tokenizer_3=None,
     ).save_pretrained(target)
     return target
 
@@ -76,6 +103,19 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
 def settings(model: Path, **changes) -> dict:
     """A run that is done in no time, deterministic on a CPU."""
     return {
-        "model": str(model), "rewards": {"brightness": 1.0}, "prompts": ["cat", "dog"], "group_size": 8, "steps": 4, "iterations": 4, "base_pictures": 24,
-        "base_prompts": 2, "dtype": "float32", "device": "cpu", "learning_rate": 1e-3, "checkpoint_every": 2, "lora_rank": 4, "lora_alpha": 8, **changes,
+        "model": str(model),
+        "rewards": {"brightness": 1.0},
+        "prompts": ["cat", "dog"],
+        "group_size": 8,
+        "steps": 4,
+        "iterations": 4,
+        "base_pictures": 24,
+        "base_prompts": 2,
+        "dtype": "float32",
+        "device": "cpu",
+        "learning_rate": 1e-3,
+        "checkpoint_every": 2,
+        "lora_rank": 4,
+        "lora_alpha": 8,
+        **changes,
     }

@@ -15,7 +15,6 @@ from safetensors.numpy import load_file, save_file
 from ..errors import UserError
 from .folder import Run
 
-
 ASIDE = re.compile(r"\.(\d+)\.old")  # the former checkpoint of an iteration that is being saved again
 
 

@@ -12,9 +12,17 @@ COPIES, TEXT, WIDTH = 256, 5, 32
 def joint_attention(context_pre_only: bool = False) -> Attention:
     torch.manual_seed(3)
     return Attention(
-        query_dim=WIDTH, added_kv_proj_dim=WIDTH, dim_head=16, heads=2, out_dim=WIDTH, context_pre_only=context_pre_only, bias=True,
-        processor=JointAttnProcessor2_0(), qk_norm="rms_norm", eps=1e-6,
-    )  # fmt: skip
+        query_dim=WIDTH,
+        added_kv_proj_dim=WIDTH,
+        dim_head=16,
+        heads=2,
+        out_dim=WIDTH,
+        context_pre_only=context_pre_only,
+        bias=True,
+        processor=JointAttnProcessor2_0(),
+        qk_norm="rms_norm",
+        eps=1e-6,
+    )
 
 
 def inputs(pictures: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -34,7 +42,15 @@ def gradients(outputs, leaves) -> list[torch.Tensor]:
 def test_folded_token_equals_its_copies(pictures, context_pre_only):
     attention = joint_attention(context_pre_only)
     image, text, zero = inputs(pictures)
-    leaves = [image, text, zero, attention.to_q.weight, attention.add_k_proj.weight, attention.add_v_proj.bias, attention.norm_added_k.weight]
+    leaves = [
+        image,
+        text,
+        zero,
+        attention.to_q.weight,
+        attention.add_k_proj.weight,
+        attention.add_v_proj.bias,
+        attention.norm_added_k.weight,
+    ]
 
     stock_image, stock_text = attention(image, torch.cat([text, zero.expand(-1, COPIES, -1)], dim=1))
     copies = stock_text[:, TEXT:]
@@ -56,7 +72,9 @@ def test_folded_token_equals_its_copies(pictures, context_pre_only):
 def test_attention_among_picture_tokens_alone(pictures):
     """The second attention of SD 3.5's first layers has no context, so nothing is folded."""
     torch.manual_seed(6)
-    attention = Attention(query_dim=WIDTH, dim_head=16, heads=2, out_dim=WIDTH, bias=True, processor=JointAttnProcessor2_0(), qk_norm="rms_norm", eps=1e-6)
+    attention = Attention(
+        query_dim=WIDTH, dim_head=16, heads=2, out_dim=WIDTH, bias=True, processor=JointAttnProcessor2_0(), qk_norm="rms_norm", eps=1e-6
+    )
     image = inputs(pictures)[0]
     expected = attention(image)
     attention.set_processor(FoldedJointAttention(COPIES))

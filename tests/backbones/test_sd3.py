@@ -45,7 +45,9 @@ def plain(sd3_folder):
 def stock_velocity(plain, x, timestep, texts):
     with torch.no_grad():
         context, _, pooled, _ = plain.encode_prompt(texts, texts, texts, do_classifier_free_guidance=False)
-        return plain.transformer(hidden_states=x, timestep=timestep.expand(len(x)), encoder_hidden_states=context, pooled_projections=pooled, return_dict=False)[0]
+        return plain.transformer(
+            hidden_states=x, timestep=timestep.expand(len(x)), encoder_hidden_states=context, pooled_projections=pooled, return_dict=False
+        )[0]
 
 
 def test_velocity_is_deterministic_and_that_of_stock_diffusers(probe, plain):
@@ -148,7 +150,9 @@ def test_exported_file_holds_rank_and_alpha(sd3_folder, tmp_path):
     perturb(backbone)
     backbone.export_lora(tmp_path)
     file = load_file(tmp_path / "pytorch_lora_weights.safetensors")
-    assert all(name.startswith("transformer.") for name in file) and file["transformer.transformer_blocks.0.attn.to_q.lora_A.weight"].shape == (32, 32)
+    assert all(name.startswith("transformer.") for name in file) and file[
+        "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"
+    ].shape == (32, 32)
     fresh = StableDiffusion3Pipeline.from_pretrained(sd3_folder, text_encoder_3=None, tokenizer_3=None)
     fresh.load_lora_weights(tmp_path)
     layer = fresh.transformer.transformer_blocks[0].attn.to_q
@@ -169,16 +173,21 @@ def copy(sd3_folder, tmp_path):
 
 
 def test_name_that_is_nothing_is_refused(tmp_path):
-    assert "is neither an embedded model nor a folder here nor a hub name. Use emoji-sd3, a folder, or owner/name." in refused(model=tmp_path / "none")
+    assert "is neither an embedded model nor a folder here nor a hub name. Use emoji-sd3, a folder, or owner/name." in refused(
+        model=tmp_path / "none"
+    )
     assert "holds no model_index.json" in refused(model=tmp_path)
 
 
-@pytest.mark.parametrize("index, said", [
-    ({"_class_name": "FluxPipeline"}, "is a FluxPipeline. Use a StableDiffusion3Pipeline"),
-    ({}, "is a None. Use a StableDiffusion3Pipeline"),
-    ({"_class_name": ["evil", "StableDiffusion3Pipeline"]}, "Use a StableDiffusion3Pipeline"),
-    ([], "cannot be read. Copy the model again."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "index, said",
+    [
+        ({"_class_name": "FluxPipeline"}, "is a FluxPipeline. Use a StableDiffusion3Pipeline"),
+        ({}, "is a None. Use a StableDiffusion3Pipeline"),
+        ({"_class_name": ["evil", "StableDiffusion3Pipeline"]}, "Use a StableDiffusion3Pipeline"),
+        ([], "cannot be read. Copy the model again."),
+    ],
+)
 def test_folder_of_another_kind_is_refused_before_anything_is_loaded(tmp_path, index, said):
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match=said):
@@ -219,16 +228,22 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:1000])
 
 
-@pytest.mark.parametrize("damage", [
-    lambda m: shutil.rmtree(m / "vae"),
-    lambda m: shutil.rmtree(m / "tokenizer"),
-    lambda m: cut(m / "transformer" / "diffusion_pytorch_model.safetensors"),
-    lambda m: cut(m / "text_encoder" / "model.safetensors"),
-    lambda m: (m / "transformer" / "config.json").write_text("{"),
-    lambda m: (m / "scheduler" / "scheduler_config.json").unlink(),
-    lambda m: (m / "model_index.json").write_text(json.dumps({**json.loads((m / "model_index.json").read_text()), "vae": ["os", "system"]})),
-    lambda m: (m / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusion3Pipeline"})),
-], ids=["no vae", "no tokenizer", "cut transformer", "cut text encoder", "config no json", "no scheduler", "foreign part", "no parts"])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda m: shutil.rmtree(m / "vae"),
+        lambda m: shutil.rmtree(m / "tokenizer"),
+        lambda m: cut(m / "transformer" / "diffusion_pytorch_model.safetensors"),
+        lambda m: cut(m / "text_encoder" / "model.safetensors"),
+        lambda m: (m / "transformer" / "config.json").write_text("{"),
+        lambda m: (m / "scheduler" / "scheduler_config.json").unlink(),
+        lambda m: (m / "model_index.json").write_text(
+            json.dumps({**json.loads((m / "model_index.json").read_text()), "vae": ["os", "system"]})
+        ),
+        lambda m: (m / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusion3Pipeline"})),
+    ],
+    ids=["no vae", "no tokenizer", "cut transformer", "cut text encoder", "config no json", "no scheduler", "foreign part", "no parts"],
+)
 def test_damaged_folder_is_refused_in_one_line(copy, damage):
     damage(copy)
     assert refused(model=copy).startswith("model: ")

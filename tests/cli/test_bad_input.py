@@ -33,7 +33,10 @@ CASES = {
     "file in the way": (["train", "collapse-demo", "--run-dir", "file/demo", *SHAM], "the run folder cannot be written (Not a directory)."),
     "file instead": (["train", "collapse-demo", "--run-dir", "file", *SHAM], "file: the run folder cannot be written (File exists)."),
     "bad name": (["train", "collapse-demo", "--run-dir", "new/a b", *SHAM], "name: 'a b' cannot name a run."),
-    "taken folder": (["train", "collapse-demo", "--run-dir", "taken", *SHAM], "taken: a run is here already. Choose another name, or continue it with --resume."),
+    "taken folder": (
+        ["train", "collapse-demo", "--run-dir", "taken", *SHAM],
+        "taken: a run is here already. Choose another name, or continue it with --resume.",
+    ),
     "run again": (["train", "taken"], "taken: a run is here already. Continue it with --resume"),
     "sample of nothing": (["sample", "none"], "none: there is no run here. Name a folder that holds config.yaml."),
     "sample too early": (["sample", "taken"], "taken: nothing is saved yet. Train it first."),
@@ -81,13 +84,17 @@ for arguments in {[a for a, _ in CASES.values()]!r}:
 heavy = sorted({{'torch', 'diffusers', 'transformers', 'gradio'}} & set(sys.modules))
 assert not heavy, heavy
 """
-    found = subprocess.run([sys.executable, "-c", code], cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert found.returncode == 0, found.stderr
     assert len(found.stderr.splitlines()) == len(CASES) and "Traceback" not in found.stderr
 
 
 def test_python_m_core_ends_with_the_code_and_the_line():
-    found = subprocess.run([sys.executable, "-m", "core", "train", "collapse-demo", "--set", "seed=-1"], cwd=ROOT, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-m", "core", "train", "collapse-demo", "--set", "seed=-1"], cwd=ROOT, capture_output=True, text=True
+    )
     assert (found.returncode, found.stdout, found.stderr) == (2, "", "seed: Seed is -1. Use 0 to 2147483647.\n")
 
 
@@ -117,7 +124,12 @@ def test_help_lists_every_setting_with_its_words(capsys):
 def test_presets_are_listed_with_their_sentence(capsys):
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[0] == "collapse-demo" and {line.split()[0] for line in lines} >= {"collapse-demo", "flow-grpo", "flow-grpo-kl", "diverse-grpo"}
+    assert lines[0].split()[0] == "collapse-demo" and {line.split()[0] for line in lines} >= {
+        "collapse-demo",
+        "flow-grpo",
+        "flow-grpo-kl",
+        "diverse-grpo",
+    }
     assert all(len(line.split()) > 4 for line in lines)
 
 

@@ -58,10 +58,28 @@ def test_train_prints_one_closing_line_and_nothing_else(own, capfd):
 
 
 def test_resume_adds_iterations_and_turns_dials_but_changes_nothing_that_is_fixed(own, capsys):
-    assert "seed: this is fixed when a run starts. When resuming, these can change: iterations," in line(capsys, "train", own.path, "--resume", "--set", "seed=3")
+    assert "seed: this is fixed when a run starts. When resuming, these can change: iterations," in line(
+        capsys, "train", own.path, "--resume", "--set", "seed=3"
+    )
     assert "creative_beta: Diversity bonus is 9." in line(capsys, "train", own.path, "--resume", "--set", "creative_beta=9")
     before = own.config_file.read_bytes()
-    assert main(["train", str(own.path), "--resume", "--no-map", "--set", "iterations=6", "--set", "learning_rate=1e-5", "--set", "micro_batch=3"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                str(own.path),
+                "--resume",
+                "--no-map",
+                "--set",
+                "iterations=6",
+                "--set",
+                "learning_rate=1e-5",
+                "--set",
+                "micro_batch=3",
+            ]
+        )
+        == 0
+    )
     assert (own.config().iterations, own.config().micro_batch, own.config().learning_rate) == (6, 3, 1e-3)
     assert own.config_file.read_bytes() != before
     with own.database(readonly=True) as db:
@@ -78,7 +96,9 @@ def test_resume_of_a_run_that_another_process_has_is_refused_and_leaves_its_sett
     with own.database() as db:
         parent = psutil.Process(os.getppid())
         db.set_status(state="running", pid=parent.pid, process_started=parent.create_time())
-    assert f"another trainer (process {os.getppid()}) has this run. Stop it first." in line(capsys, "train", own.path, "--resume", "--set", "iterations=9")
+    assert f"another trainer (process {os.getppid()}) has this run. Stop it first." in line(
+        capsys, "train", own.path, "--resume", "--set", "iterations=9"
+    )
     assert own.config().iterations == 4
 
 
@@ -145,7 +165,10 @@ def test_full_disk_while_training_is_one_line(own, capsys, monkeypatch):
 
     monkeypatch.setattr(checkpoints, "save_file", full)
     said = line(capsys, "train", own.path, "--resume", "--no-map", "--set", "iterations=6")
-    assert said == "The run folder cannot be written (No space left on device), iteration 7. Saved at 4. Free some space or fix the folder, then resume.\n"
+    assert (
+        said
+        == "The run folder cannot be written (No space left on device), iteration 7. Saved at 4. Free some space or fix the folder, then resume.\n"
+    )
     with own.database(readonly=True) as db:
         assert (db.status()["state"], db.status()["remedy"]) == ("failed", "Free some space or fix the folder, then resume.")
     assert folder.state({"state": "failed"}) == "failed" and checkpoints.all_of(own) == [2, 4]

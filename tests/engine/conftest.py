@@ -1,8 +1,10 @@
 import models
 import pytest
 
-from core import loading
+from core import control, loading, training
 from core.config import build
+from core.runs import folder
+from core.training import Trainer
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +32,51 @@ def make_trainer(settings):
 
     def make(**changes):
         trainer = loading.build_trainer(settings(**changes))
-        trainer.rewards.load_state_dict({f"{name}.{part}": value for name in trainer.config.rewards for part, value in (("mean", 0.5), ("std", 0.01))})
+        trainer.rewards.load_state_dict(
+            {f"{name}.{part}": value for name in trainer.config.rewards for part, value in (("mean", 0.5), ("std", 0.01))}
+        )
         return trainer
 
     return make
+
+
+@pytest.fixture
+def prompt_answers(monkeypatch):
+    monkeypatch.setattr(control, "POLL_EVERY", 0.0)
+    monkeypatch.setattr(control, "PAUSED_POLL", 0.01)
+
+
+@pytest.fixture
+def new_run(settings, tmp_path):
+    def new(name: str = "demo", **changes) -> folder.Run:
+        return folder.create(tmp_path / name, settings(**changes))
+
+    return new
+
+
+@pytest.fixture
+def at_iteration(monkeypatch):
+    """at_iteration(number, act): call act() when that iteration begins."""
+    plain, acts = Trainer.iterate, {}
+
+    def iterate(self, iteration):
+        acts.pop(iteration, lambda: None)()
+        return plain(self, iteration)
+
+    monkeypatch.setattr(Trainer, "iterate", iterate)
+    return lambda number, act: acts.update({number: act})
+
+
+@pytest.fixture
+def at_micro_step(monkeypatch):
+    """at_micro_step(number, act): call act() after that many losses, counted from now."""
+    plain = training.clipped_objective
+    acts, calls = {}, [0]
+
+    def watched(*args, **options):
+        calls[0] += 1
+        acts.pop(calls[0], lambda: None)()
+        return plain(*args, **options)
+
+    monkeypatch.setattr(training, "clipped_objective", watched)
+    return lambda number, act: acts.update({calls[0] + number: act})

@@ -15,7 +15,9 @@ def levels(count: int, offset: float) -> torch.Tensor:
 
 def made(tmp_path, prompt: str = "cat", count: int = 5) -> Image.Image:
     path = tmp_path / "deep" / "grid.png"
-    side_by_side(levels(count, 0.0), levels(count, 0.5), prompt=prompt, seeds=list(range(7, 7 + count)), run="first", strength=0.75).save(path)
+    side_by_side(levels(count, 0.0), levels(count, 0.5), prompt=prompt, seeds=list(range(7, 7 + count)), run="first", strength=0.75).save(
+        path
+    )
     return Image.open(path)
 
 
@@ -40,18 +42,27 @@ def test_base_stands_in_a_dashed_frame_and_tuned_in_a_solid_one(tmp_path):
 
 
 def test_file_says_what_made_it(tmp_path):
-    assert made(tmp_path).text == {"manymodes:prompt": "cat", "manymodes:seeds": "7 8 9 10 11", "manymodes:run": "first", "manymodes:strength": "0.75"}
+    assert made(tmp_path).text == {
+        "manymodes:prompt": "cat",
+        "manymodes:seeds": "7 8 9 10 11",
+        "manymodes:run": "first",
+        "manymodes:strength": "0.75",
+    }
 
 
-@pytest.mark.parametrize("prompt, kept", [
-    ("a\nb\tc " * 30, None),
-    ('"><script>alert(1)</script>\x1b[31m', None),
-    ("猫 \U0001f408 שלום", None),
-    ("x" * 10_000, None),
-    ("before\0after", "before after"),
-    ("half \udc80 character", "half ? character"),
-    ("", None),
-], ids=["lines", "markup", "scripts", "long", "nul", "surrogate", "empty"])  # fmt: skip
+@pytest.mark.parametrize(
+    "prompt, kept",
+    [
+        ("a\nb\tc " * 30, None),
+        ('"><script>alert(1)</script>\x1b[31m', None),
+        ("猫 \U0001f408 שלום", None),
+        ("x" * 10_000, None),
+        ("before\0after", "before after"),
+        ("half \udc80 character", "half ? character"),
+        ("", None),
+    ],
+    ids=["lines", "markup", "scripts", "long", "nul", "surrogate", "empty"],
+)
 def test_any_prompt_is_kept_as_text_and_never_breaks_the_sheet(tmp_path, prompt, kept):
     image = made(tmp_path, prompt)
     assert image.text["manymodes:prompt"] == (prompt if kept is None else kept)

@@ -73,9 +73,11 @@ def test_leash_is_the_weighted_gap_of_the_velocities(make_trainer):
     paths = trainer.sample(conditions, trainer.seeds(TRAIN, 1, prompt, 8), stochastic=trainer.config.trained_steps)
     expected = []
     for i in range(2):
+
         def v(x=paths.latents[:, i], i=i):
             with torch.no_grad():
                 return trainer.backbone.velocity(x, i, trainer.schedule, conditions, guidance=1.0)
+
         mine = v()
         with trainer.backbone.reference():
             base = v()
@@ -85,7 +87,9 @@ def test_leash_is_the_weighted_gap_of_the_velocities(make_trainer):
     assert leash == pytest.approx([*expected, 0, 0], rel=1e-4)
 
 
-@pytest.mark.parametrize("name, options", [("leash", {"sa_reg_steps": 3, "sa_reg_weight": 100, "sa_reg_budget": 10}), ("pull", {"pull": 10})])
+@pytest.mark.parametrize(
+    "name, options", [("leash", {"sa_reg_steps": 3, "sa_reg_weight": 100, "sa_reg_budget": 10}), ("pull", {"pull": 10})]
+)
 def test_regularisers_bring_the_policy_back_to_the_base(make_trainer, name, options):
     """With equal pictures the reward has no say; what moves the weights is the regulariser alone."""
     trainer = make_trainer(**options, learning_rate=1e-2, weight_decay=0, updates_per_iteration=1)
@@ -247,7 +251,9 @@ def test_accumulated_micro_batches_give_the_gradient_of_the_whole(make_trainer):
         trainer = make_trainer(updates_per_iteration=1, micro_batch=micro_batch, sa_reg_steps=2, pull=0.1, max_grad_norm=100)
         perturb(trainer, 0.1)
         kept = {}
-        trainer.optimizer.step = lambda t=trainer, kept=kept: kept.update({n: p.grad.clone() for n, p in t.adapter.items() if p.grad is not None})
+        trainer.optimizer.step = lambda t=trainer, kept=kept: kept.update(
+            {n: p.grad.clone() for n, p in t.adapter.items() if p.grad is not None}
+        )
         trainer.iterate(1)
         gradients.append(kept)
     whole, parts = gradients

@@ -21,7 +21,11 @@ def run(tmp_path):
 
 def tensors(value: float) -> dict[str, np.ndarray]:
     # an optimizer's step is a number without dimensions, a transposed weight is not contiguous
-    return {"lora/a": np.full((3, 2), value, np.float32), "optimizer/step/a": np.array(value, np.float32), "lora/t": np.arange(6, dtype=np.float32).reshape(2, 3).T}
+    return {
+        "lora/a": np.full((3, 2), value, np.float32),
+        "optimizer/step/a": np.array(value, np.float32),
+        "lora/t": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    }
 
 
 def save(run, iteration: int, value: float | None = None, keep: int = 5) -> None:
@@ -36,7 +40,9 @@ def test_comes_back_bit_by_bit_with_its_state_and_settings(run):
     save(run, 7)
     found, state = checkpoints.load(run, 7)
     expected = tensors(7)
-    assert found.keys() == expected.keys() and all(np.array_equal(found[n], expected[n]) and found[n].shape == expected[n].shape for n in found)
+    assert found.keys() == expected.keys() and all(
+        np.array_equal(found[n], expected[n]) and found[n].shape == expected[n].shape for n in found
+    )
     assert state == {"iteration": 7, "note": "x"}
     assert (run.checkpoints / "000007" / "config.yaml").read_bytes() == run.config_file.read_bytes()
 
@@ -96,7 +102,9 @@ os._exit(0)
 def test_kill_while_the_same_iteration_is_saved_again_loses_nothing(run, name, turn):
     """A stop at an iteration that has a checkpoint writes it anew."""
     save(run, 3)
-    killed = subprocess.run([sys.executable, "-c", KILLED_AT, str(run.path), name, str(turn)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(run.path), name, str(turn)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     assert killed.returncode == -9
     assert checkpoints.all_of(run) == [3] and loaded(run, 3) in (3, 9)
     save(run, 3, 11.0)
@@ -107,13 +115,17 @@ def cut(path, size):
     path.write_bytes(path.read_bytes()[:size])
 
 
-@pytest.mark.parametrize("damage, said", [
-    (lambda f: cut(f / "tensors.safetensors", 40), "checkpoint 3 of demo is damaged. Remove the folder"),
-    (lambda f: cut(f / "tensors.safetensors", 0), "checkpoint 3 of demo is damaged. Remove the folder"),
-    (lambda f: (f / "tensors.safetensors").unlink(), "checkpoint 3 of demo cannot be read"),
-    (lambda f: cut(f / "state.json", 5), "checkpoint 3 of demo cannot be read"),
-    (lambda f: (f / "state.json").unlink(), "There are: 6."),
-], ids=["cut", "empty", "no tensors", "cut state", "no state"])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda f: cut(f / "tensors.safetensors", 40), "checkpoint 3 of demo is damaged. Remove the folder"),
+        (lambda f: cut(f / "tensors.safetensors", 0), "checkpoint 3 of demo is damaged. Remove the folder"),
+        (lambda f: (f / "tensors.safetensors").unlink(), "checkpoint 3 of demo cannot be read"),
+        (lambda f: cut(f / "state.json", 5), "checkpoint 3 of demo cannot be read"),
+        (lambda f: (f / "state.json").unlink(), "There are: 6."),
+    ],
+    ids=["cut", "empty", "no tensors", "cut state", "no state"],
+)
 def test_damaged_one_is_told_in_one_line_and_the_others_stay(run, damage, said):
     save(run, 3)
     save(run, 6)
