@@ -16,7 +16,7 @@ import torch
 
 from .config import RunConfig
 from .diversity.looks import Looks
-from .diversity.metrics import vendi_per_group
+from .diversity.metrics import variety
 from .diversity.projection import Pca
 from .runs.folder import write_atomically
 from .training import BASE, Trainer
@@ -26,6 +26,7 @@ from .training import BASE, Trainer
 class PromptBase:
     looks: Looks
     pca: Pca
+    scale: float  # median distance between two base pictures
 
     def place(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(look per picture, PCA coordinates (N, 2)) of features (N, F)."""
@@ -49,10 +50,10 @@ def picture_prompt(trainer: Trainer, prompt: int, count: int, done: Callable[[in
     return seeds, torch.cat(parts)
 
 
-def vendi_at(features: torch.Tensor, size: int) -> float:
-    """Mean Vendi score over whole groups of `size`, comparable with a training group. (N, F) -> number."""
-    groups = len(features) // size
-    return vendi_per_group(features[: groups * size].view(groups, size, -1)).mean().item()
+def variety_at(distances: torch.Tensor, size: int, scale: float) -> float:
+    """Mean variety over whole groups of `size`, comparable with a training group. (N, N) -> number."""
+    groups = [distances[n : n + size, n : n + size] for n in range(0, len(distances) - size + 1, size)]
+    return variety(torch.stack(groups), scale).mean().item()
 
 
 def save(path: Path, prompts: dict[int, PromptBase]) -> None:
@@ -60,6 +61,7 @@ def save(path: Path, prompts: dict[int, PromptBase]) -> None:
     for prompt, base in prompts.items():
         arrays |= {f"{prompt}/looks/{k}": v for k, v in base.looks.to_arrays().items()}
         arrays |= {f"{prompt}/pca/{k}": v for k, v in base.pca.to_arrays().items()}
+        arrays[f"{prompt}/variety/scale"] = np.array(base.scale)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
@@ -71,4 +73,4 @@ def load(path: Path) -> dict[int, PromptBase]:
         for key in arrays.files:
             prompt, part, name = key.split("/", 2)
             found.setdefault(int(prompt), {}).setdefault(part, {})[name] = arrays[key]
-    return {p: PromptBase(Looks.from_arrays(parts["looks"]), Pca.from_arrays(parts["pca"])) for p, parts in found.items()}
+    return {p: PromptBase(Looks.from_arrays(parts["looks"]), Pca.from_arrays(parts["pca"]), float(parts["variety"]["scale"])) for p, parts in found.items()}

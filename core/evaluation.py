@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from .base import mapped_prompts
-from .diversity.metrics import vendi
+from .diversity.distance import pairwise
+from .diversity.metrics import base_scale, variety, vendi
 from .loading import open_run, restore
 from .runs import checkpoints
 from .runs.folder import Run
@@ -41,12 +42,13 @@ def pixel_features(images: torch.Tensor, centre: torch.Tensor | None = None) -> 
 
 
 class Evaluator:
-    """Fixed prompts and seeds; remembers the base's mean pictures for the held-out space."""
+    """Fixed prompts and seeds; remembers the base's scale, and its mean pictures for the held-out space."""
 
     def __init__(self, trainer: Trainer, pictures: int = PICTURES):
         self.trainer, self.pictures = trainer, pictures
         self.prompts = mapped_prompts(trainer.config)
         self.centres: dict[int, torch.Tensor] = {}
+        self.scales: dict[int, float] = {}
 
     def images(self, prompt: int, *, base: bool) -> torch.Tensor:
         seeds = self.trainer.seeds(SAMPLE, 0, prompt, self.pictures)
@@ -60,7 +62,8 @@ class Evaluator:
             text = self.trainer.config.prompts[prompt]
             raw = self.trainer.rewards(images, [text] * len(images)).raw
             rewards.append(self.trainer.rewards.combine(raw).nanmean().item())
-            clips.append(vendi(self.trainer.perceptual.embed(images)))
+            distances = pairwise(self.trainer.perceptual.embed(images))
+            clips.append(variety(distances[None], self.scales.setdefault(prompt, base_scale(distances))).item())
             features, centre = pixel_features(images, self.centres.get(prompt))
             self.centres.setdefault(prompt, centre)
             pixels.append(vendi(features))

@@ -25,7 +25,7 @@ from .config import RunConfig
 from .diversity.bonus import RunningScale, combine, creative_bonus
 from .diversity.clusters import spectral_labels
 from .diversity.distance import mean_pairwise, pairwise
-from .diversity.metrics import correlation, vendi_per_group
+from .diversity.metrics import correlation, variety
 from .diversity.perceptual import Perceptual
 from .errors import UserError
 from .learning.advantage import RunningStd, group_advantages
@@ -79,6 +79,7 @@ class Trainer:
         self.adapter = backbone.adapter()
         self.optimizer = torch.optim.AdamW(self.adapter.values(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=config.weight_decay)
         self.reward_std, self.bonus_scale = RunningStd(), RunningScale()
+        self.scales: dict[int, float] = {}  # per mapped prompt, from the base measure: what variety is measured by
         self.between: Callable[[], None] = lambda: None  # answers commands; may raise to stop
         self.seconds: dict[str, float] = {}
 
@@ -171,7 +172,7 @@ class Trainer:
             with self._phase("update"):
                 learned = self._learn(paths, conditions, advantages.values.flatten(), updates)
 
-        vendi = vendi_per_group(group.features.view(P, G, -1))
+        vendi = torch.cat([variety(d[None], self.scales.get(p)) for p, d in zip(prompts, group.distances)])
         sizes = [torch.bincount(labels) for labels in group.labels]
         metrics = {
             "reward": group.quality.mean().item(),

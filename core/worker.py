@@ -21,6 +21,8 @@ from tqdm import tqdm
 from . import base
 from .config import ROOT, RunConfig
 from .control import Control, Stopped, peak_memory
+from .diversity.distance import pairwise
+from .diversity.metrics import base_scale
 from .errors import UserError
 from .loading import build_trainer
 from .pictures import picture_rows
@@ -80,6 +82,7 @@ class Worker:
         self.control.device_type = backbone.device.type
         self.trainer.between = self.control.between
         self.db.set_status(device=f"{backbone.device.type}, {backbone.arithmetic}")
+        self.trainer.scales = {prompt: known.scale for prompt, known in self.prompts.items()}
         if tensors is not None:
             self.trainer.load(tensors, state["scalars"])
             self.iteration = state["iteration"]
@@ -132,8 +135,10 @@ class Worker:
         variety, shares = {}, {}
         for prompt, (seeds, images, features) in rows.items():
             plain = features.float().cpu().numpy()
+            distances = pairwise(features)
+            scale = base_scale(distances)
             looks, pca = base.Looks.fit(plain, seed=config.seed), base.Pca.fit(plain)
-            self.prompts[prompt] = base.PromptBase(looks, pca)
+            self.prompts[prompt] = base.PromptBase(looks, pca, scale)
             quality = trainer.rewards.combine(raw[prompt])
             ids = self.db.add_pictures(picture_rows(
                 "base", 0, prompt, seeds, images, plain, raw[prompt], quality, placed=self.prompts[prompt].place(plain),
@@ -143,7 +148,7 @@ class Worker:
             for look, share in enumerate(shares[str(prompt)][:-1]):
                 self.db.write("INSERT INTO looks VALUES (?, ?, ?, ?)", prompt, look, share, ids[int(looks.medoids[look])])
             self.db.write("UPDATE prompts SET mapped = 1 WHERE prompt = ?", prompt)
-            variety[str(prompt)] = base.vendi_at(features, config.group_size)
+            variety[str(prompt)] = base.variety_at(distances, config.group_size, scale)
         self.db.add_iteration(0, 0.0, {
             "reward": 0.0, "reward_raw": {n: torch.cat([r[n] for r in raw.values()]).nanmean().item() for n in config.rewards},
             "vendi": float(np.mean(list(variety.values()))), "vendi_by_prompt": variety, "look_shares": shares, "dials": self._dials(),

@@ -47,6 +47,26 @@ def vendi_per_group(features: Tensor) -> Tensor:
     return _entropy_number(_spectrum(features), 1)
 
 
+SMALLEST_SCALE = 0.02  # as the clusters' smallest spread: below it, differences are rounding
+
+
+def base_scale(distances: Tensor) -> float:
+    """Length that `variety` measures by: the median distance between two base pictures (N, N), floored."""
+    apart = distances[~torch.eye(len(distances), dtype=torch.bool, device=distances.device)]
+    return max(SMALLEST_SCALE, float(apart.median()))
+
+
+def variety(distances: Tensor, scale: float | None) -> Tensor:
+    """Effective number of looks of each group: Vendi score of the kernel exp(-d / scale). (P, G, G) -> (P,) float64.
+
+    Pictures of one prompt are all alike to a plain cosine (a collapsed group scores 1.2, a varied one 1.5), so the
+    kernel is stretched to the distances of the base model (our choice). With d = 1 - cos = |a - b|^2 / 2 it is a
+    Gaussian kernel, hence positive semi-definite. Without a scale: the cosine itself.
+    """
+    kernel = 1 - distances.double() if scale is None else torch.exp(-distances.double() / scale)
+    return _entropy_number(torch.linalg.eigvalsh(kernel / kernel.shape[-1]), 1)
+
+
 def cluster_counts(labels: Tensor) -> Tensor:
     """Number of different labels in each group: (P, G) -> (P,)."""
     ordered = labels.sort(dim=-1).values

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.diversity.metrics import cluster_counts, correlation, largest_share, vendi, vendi_per_group
+from core.diversity.metrics import SMALLEST_SCALE, base_scale, cluster_counts, correlation, largest_share, variety, vendi, vendi_per_group
 
 
 def random(*shape, seed=0):
@@ -94,3 +94,23 @@ def test_correlation():
     holed[3] = float("nan")
     keep = torch.arange(50) != 3
     assert correlation(holed, b) == pytest.approx(correlation(a[keep], b[keep]))
+
+
+def test_variety_counts_separate_groups_and_ignores_what_is_smaller_than_the_base():
+    apart = torch.full((1, 4, 4), 50.0)
+    apart[0, :2, :2] = apart[0, 2:, 2:] = 0.0
+    assert variety(apart, 1.0).item() == pytest.approx(2)  # two far pairs of equal pictures
+    assert variety(torch.zeros(1, 5, 5), 0.1).item() == pytest.approx(1)
+    d, scale = 0.3, 0.2  # two pictures: eigenvalues (1 +- k) / 2 of the kernel [[1, k], [k, 1]]
+    p = (1 + math.exp(-d / scale)) / 2
+    pair = torch.tensor([[[0.0, d], [d, 0.0]]])
+    assert variety(pair, scale).item() == pytest.approx(math.exp(-p * math.log(p) - (1 - p) * math.log(1 - p)))
+    unit = torch.nn.functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    plain = 1 - unit @ unit.T
+    assert variety(plain[None], None).item() == pytest.approx(vendi(unit), rel=1e-5)
+
+
+def test_the_scale_is_the_median_base_distance_with_a_floor():
+    d = torch.tensor([[0.0, 0.1, 0.4], [0.1, 0.0, 0.3], [0.4, 0.3, 0.0]])
+    assert base_scale(d) == pytest.approx(0.3)
+    assert base_scale(torch.zeros(3, 3)) == SMALLEST_SCALE
