@@ -82,7 +82,6 @@ class Worker:
         self.control.device_type = backbone.device.type
         self.trainer.between = self.control.between
         self.db.set_status(device=f"{backbone.device.type}, {backbone.arithmetic}")
-        self.trainer.scales = {prompt: known.scale for prompt, known in self.prompts.items()}
         if tensors is not None:
             self.trainer.load(tensors, state["scalars"])
             self.iteration = state["iteration"]
@@ -95,6 +94,7 @@ class Worker:
             self.trainer.rewards.load_state_dict(scale)
         else:
             self._measure_base()
+        self.trainer.scales = {prompt: known.scale for prompt, known in self.prompts.items()}
         self.db.forget_after(self.iteration)
         self._turn_again()
         if self.resume:
