@@ -202,6 +202,7 @@ def test_end_worker_ends_the_process_and_its_children(tmp_path, dummy):
 def test_start_worker_runs_the_engine_apart_and_logs_its_words(tmp_path, monkeypatch):
     engine = tmp_path / "core"
     engine.mkdir()
+    (engine / "__init__.py").touch()  # or the real package wins where it is on the path
     (engine / "__main__.py").write_text("import os, sys\nprint(sys.argv[1:], os.getsid(0) == os.getpid(), file=sys.stderr)\n")
     monkeypatch.setattr(folder, "ROOT", tmp_path)
     run = create(tmp_path / "demo", RunConfig())
