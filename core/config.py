@@ -138,7 +138,11 @@ class RunConfig(BaseModel):
         return build({**self.model_dump(), **changes})
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        values = self.model_dump(mode="json")
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        if any(end in text for end in "\x85\u2028\u2029"):  # PyYAML writes these as they are and reads them as line ends
+            text = yaml.safe_dump(values, sort_keys=False, allow_unicode=False)
+        return text
 
 
 FIELDS = RunConfig.model_fields

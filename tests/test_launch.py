@@ -118,7 +118,8 @@ def test_words_choose_what_runs(checkout, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_reaches_the_app_and_its_exit_code_comes_back(checkout):
     command = [sys.executable, str(checkout.path / "launch.py"), "--wait"]
-    with subprocess.Popen(command, env=checkout.environment, stdout=subprocess.PIPE, text=True) as process:
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # a background job is born deaf to it
+    with subprocess.Popen(command, env=checkout.environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         assert process.stdout.readline().startswith("app")
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
