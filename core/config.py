@@ -259,7 +259,7 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
         try:
             changes[key.strip()] = _plain(key.strip(), yaml.safe_load(io.StringIO(text)))
         except UNREADABLE:
-            raise UserError(f"{key}: {_shown(text)} cannot be read. Quote text that holds : or [ or {{.", key) from None
+            raise UserError(f"{key if key.isidentifier() else _shown(key)}: {_shown(text)} cannot be read. Quote text that holds : or [ or {{.", key) from None
     return changes
 
 

@@ -202,8 +202,7 @@ def write_run(
         prompts=prompts,
         prompts_per_iteration=settings.pop("prompts_per_iteration", len(prompts)),
         iterations=end,
-        rewards={"style_preference": 1.0},
-        **settings,
+        **{"rewards": {"style_preference": 1.0}, **settings},
     )
     run = create(path, config)
     worlds = [World(p, seed=i) for i, p in enumerate(prompts)]

@@ -21,7 +21,7 @@ SHIFT = """new Promise(done => {
 })"""
 PLACED = """(() => {
   const groups = [...manymodes.state.dots.groups.values()];
-  return groups.length > 3 && groups.slice(0, -1).every(g => g.length === 24 && g.every(d => d.x === d.x));
+  return groups.filter(g => g.length === 24 && g.every(d => d.x === d.x)).length > 2;
 })()"""
 
 

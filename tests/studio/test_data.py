@@ -180,7 +180,7 @@ def test_a_refused_turn_is_told_until_the_next_one(tmp_path):
 def test_presets_are_measured_only_by_runs_that_cost_the_same(tmp_path):
     assert all(card["measured"] is None for card in presets.cards(tmp_path))
     first = presets.cards(tmp_path)[0]
-    values = {k: v for k, v in first["values"].items() if k not in ("prompts", "prompts_per_iteration", "rewards", "iterations")}
+    values = {k: v for k, v in first["values"].items() if k not in ("prompts", "prompts_per_iteration", "iterations")}
     write_run(tmp_path / "once", iterations=12, **values)
     told = {card["name"]: card["measured"] for card in presets.cards(tmp_path)}
     assert told["collapse-demo"]["pace"] == 0.5 and told["collapse-demo"]["seconds"] == 0.5 * first["values"]["iterations"]
