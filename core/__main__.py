@@ -4,8 +4,7 @@ import os
 import sys
 
 # Before torch is loaded. Its threads wait for each other by spinning, which stalls everything where another program takes a
-# core (an iteration of the demo: 203 s with one of two cores busy), and sleeping at once costs half the speed. A short spin
-# has neither fault: 3.4 s on two idle cores, 4.0 s with one of them busy.
+# core, and sleeping at once costs a third of the speed. A short spin has neither fault: compare with `bench iteration`.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from .cli import main  # noqa: E402
