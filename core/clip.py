@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .errors import UserError
@@ -75,7 +76,7 @@ def _load(folder: str, device: str) -> Clip:
         model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).to(device)
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         return Clip(model, tokenizer, _side(look["size"]), look["image_mean"], look["image_std"])
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0][:200]
         remedy = "Name a folder saved by CLIPModel and CLIPProcessor."
         raise UserError(f"{folder}: the CLIP model cannot be loaded ({reason}). {remedy}", "perceptual") from None

@@ -7,15 +7,34 @@ import json
 import diffusers
 import transformers
 
+from .backbones.base import Backbone
+from .backbones.ddpm import DDPM
+from .backbones.names import check_kind, check_model, model_path
+from .backbones.sd import StableDiffusion
 from .backbones.sd3 import SD3
 from .config import MODELS, RunConfig
 from .diversity import perceptual
+from .errors import UserError
 from .rewards.registry import RewardSet
 from .runs import checkpoints
 from .runs.folder import Run
 from .training import Trainer
 
 CLIP_FOLDER = MODELS / "emoji-clip"
+STYLE_FOLDER = MODELS / "emoji-style"
+BACKBONES = {"StableDiffusion3Pipeline": SD3, "StableDiffusionPipeline": StableDiffusion, "DDPMPipeline": DDPM, "DDIMPipeline": DDPM, "LDMPipeline": DDPM}
+
+
+def load_backbone(config: RunConfig, *, arithmetic: str | None = None) -> Backbone:
+    """The model of `config` behind the backbone that its model_index.json asks for. Raises UserError."""
+    check_model(config.model)
+    try:
+        kind = diffusers.DiffusionPipeline.load_config(model_path(config.model)).get("_class_name")
+    except Exception as error:  # only a hub name gets here: no network, no such name, a licence that is not accepted
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"model: {config.model} cannot be loaded ({reason}). Check the name, the network and the model's licence.", "model") from None
+    check_kind(config.model, kind)
+    return BACKBONES[kind](config, arithmetic=arithmetic)
 
 
 def build_trainer(config: RunConfig, *, arithmetic: str | None = None) -> Trainer:
@@ -23,8 +42,10 @@ def build_trainer(config: RunConfig, *, arithmetic: str | None = None) -> Traine
     for library in (diffusers, transformers):  # a person sees the bar of the run, not one for every file
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
-    backbone = SD3(config, arithmetic=arithmetic)
-    rewards = RewardSet(dict(config.rewards), clip_folder=CLIP_FOLDER, style=config.reward_style, own_file=config.reward_file, device=backbone.device)
+    backbone = load_backbone(config, arithmetic=arithmetic)
+    rewards = RewardSet(
+        dict(config.rewards), clip_folder=CLIP_FOLDER, style_folder=STYLE_FOLDER, style=config.reward_style, own_file=config.reward_file, device=backbone.device,
+    )
     return Trainer(config, backbone, rewards, perceptual.load(config.perceptual, backbone.device, CLIP_FOLDER))
 
 

@@ -187,7 +187,13 @@ class Trainer:
             "corr_bonus": correlation(advantages.values, group.bonus),
             **learned,
         }
-        return Iteration(group, metrics, combined.warning, self.seconds)
+        return Iteration(group, metrics, combined.warning or self._replay_warning(learned["first_ratio"]), self.seconds)
+
+    def _replay_warning(self, drift: float) -> str | None:
+        """Rollout and replay must agree before the first update (methods.md 9.2); a drift beyond the clip makes noise of the gradient."""
+        if drift <= self.config.clip_epsilon:
+            return None
+        return f"Before any update the ratio is off 1 by {drift:.1g}, more than the clip of {self.config.clip_epsilon:g}: sampling and replay disagree. Use dtype float32."
 
     def _updates(self, P: int, G: int) -> list[list[torch.Tensor]]:
         """Rows of the flat batch for each optimizer step, in micro-batches; every update holds part of every group."""

@@ -77,7 +77,9 @@ class Worker:
         if self.resume and saved:
             tensors, state = checkpoints.load(self.run, saved[-1])
             config = self.config = config.with_changes(**state["dials"])
-        self.trainer = build_trainer(config, arithmetic=state.get("arithmetic"))
+        # the base was measured in this arithmetic, whatever would be faster today
+        known = self.db.status()["device"] if (self.run.path / "base.npz").exists() else None
+        self.trainer = build_trainer(config, arithmetic=state.get("arithmetic") or (known or "").partition(", ")[2] or None)
         backbone = self.trainer.backbone
         self.control.device_type = backbone.device.type
         self.trainer.between = self.control.between

@@ -1,10 +1,10 @@
-"""Stage 2: emoji-clip, a CLIPModel with its own small BPE tokenizer, and the style probe on its image features.
+"""Stage 2: emoji-clip, a CLIPModel with its own small BPE tokenizer.
 
     python -m assets.recipe.clip PARQUET --scratch DIR
 
 Image and text are matched with several positives a row: a caption belongs to every picture that it could have been
-drawn for, so 'animal' is not a wrong answer for a cat. Two heads that are not part of CLIP sharpen the image tower:
-which emoji it is (thrown away after training) and which of the five styles (shipped as the style probe).
+drawn for, so 'animal' is not a wrong answer for a cat. Two heads that are not part of CLIP sharpen the image tower and
+are thrown away after training: which emoji it is, and which of the five styles.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def build() -> CLIPModel:
     return CLIPModel(CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=128, logit_scale_init_value=2.6592))
 
 
-def load(scratch: Path, stage: str) -> tuple[CLIPModel, dict[str, torch.Tensor]]:
-    """(averaged CLIPModel, weights of the two heads) of a stage's state."""
+def load(scratch: Path, stage: str) -> CLIPModel:
+    """Averaged CLIPModel of a stage's state."""
     state = torch.load(scratch / f"{stage}.pt", weights_only=True)["averaged"]
     model = build().eval()
     model.load_state_dict({k.removeprefix("clip."): v for k, v in state.items() if k.startswith("clip.")})
-    return model, {k.removeprefix("heads."): v for k, v in state.items() if k.startswith("heads.")}
+    return model
 
 
 def text_tower(parent: CLIPModel) -> CLIPTextModelWithProjection:

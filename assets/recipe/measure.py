@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from diffusers import StableDiffusion3Pipeline
 from PIL import Image
-from safetensors.torch import load_file
 from scipy.linalg import sqrtm
 from transformers import CLIPModel, CLIPTokenizer
 
 from core.backbones.folding import FoldedJointAttention
+from core.rewards.style import StyleProbe
 
-from . import autoencoder, clip, data, sd3
+from . import autoencoder, clip, data, sd3, style
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SAMPLES, STEPS = 24, 10
@@ -82,7 +82,7 @@ def measure(parquet: Path, animals_file: Path, sheets: Path, models: Path, guida
     sheets.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(models / "emoji-sd3")
     model, tokenizer = CLIPModel.from_pretrained(models / "emoji-clip").eval(), CLIPTokenizer.from_pretrained(models / "emoji-clip")
-    probe = load_file(models / "emoji-clip" / "style_probe.safetensors")
+    probe = StyleProbe.load(models / "emoji-style", "cpu")
     names = sorted({e.name for e in emoji})
     table: dict = {}
 
@@ -95,14 +95,11 @@ def measure(parquet: Path, animals_file: Path, sheets: Path, models: Path, guida
 
     one, five = clip.retrieval(model, tokenizer, unseen, names)
     table["emoji-clip R@1"], table["emoji-clip R@5"] = one, five
-    features = clip.image_features(model, held)
-    style = torch.tensor([data.STYLES.index(e.style) for e in unseen])
-    predicted = (features @ probe["weight"].float().T + probe["bias"].float()).argmax(1)
-    table["style probe, held-out accuracy"] = (predicted == style).float().mean().item()
+    table["style probe, held-out accuracy"] = style.accuracy(probe, held, style.styles_of(unseen))
 
     draw = Drawer(pipeline, device)
     text = clip.text_features(model, clip.tokenize(tokenizer, names))
-    hits, varied, drawn, worst = [], [], [], {}
+    hits, varied, clean, drawn, worst = [], [], [], [], {}
     words = animal_words(json.loads(animals_file.read_text()))
     rows = []
     for number, (word, right) in enumerate(sorted(words.items())):
@@ -110,9 +107,10 @@ def measure(parquet: Path, animals_file: Path, sheets: Path, models: Path, guida
         f = clip.image_features(model, images)
         top = (f @ text.T).topk(5, dim=1).indices
         good = torch.tensor([[names[i] in right for i in row] for row in top.tolist()]).any(1)
-        styles = (f @ probe["weight"].float().T + probe["bias"].float()).argmax(1)
+        kinds = probe((images + 1) / 2).argmax(1)
         hits.append(good.float().mean().item())
-        varied.append(len(styles.unique()))
+        varied.append(sum(s in kinds for s in range(len(data.STYLES))))
+        clean.append((kinds < len(data.STYLES)).float().mean().item())
         worst[word] = hits[-1]
         drawn.append(f)
         rows.append(images[:12])
@@ -121,6 +119,7 @@ def measure(parquet: Path, animals_file: Path, sheets: Path, models: Path, guida
     sheet(torch.cat([draw(p, 12, seed=99, guidance=guidance) for p in others]), 12).save(sheets / "others.png")
     sheet(draw("cat", 48, seed=7, guidance=guidance), 12).save(sheets / "cats.png")
     table[f"emoji-sd3, {len(hits)} animals, top-5 share"] = float(np.mean(hits))
+    table["samples that the style probe takes for a clean picture"] = float(np.mean(clean))
     table["prompts with at least 4 of 5 styles"] = float(np.mean(np.array(varied) >= 4))
 
     animal = [e for e in emoji if e.group == "Animals & Nature"]

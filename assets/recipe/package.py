@@ -1,5 +1,7 @@
 """Last stage: the averaged weights in ordinary folder formats, bfloat16 safetensors, under assets/models.
 
+A stage that the scratch folder does not hold is left as it is shipped.
+
     python -m assets.recipe.package PARQUET --scratch DIR
 """
 
@@ -15,6 +17,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPTokenizer
+
+from core.rewards.style import PROBE_FILE
 
 from . import clip, data, sd3
 
@@ -38,15 +42,18 @@ def finished_stage(scratch: Path) -> str:
 
 def package_clip(scratch: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
-    model, heads = clip.load(scratch, "clip")
+    model = clip.load(scratch, "clip")
     model.to(torch.bfloat16).save_pretrained(target)
     load_as_float32(target)
     CLIPTokenizer.from_pretrained(scratch / "tokenizer").save_pretrained(target)
     CLIPImageProcessor(size={"height": 64, "width": 64}, crop_size={"height": 64, "width": 64}, do_center_crop=False,
                        image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(target)
-    # the head was trained on 8 times its outputs
-    save_file({"weight": 8 * heads["style.weight"], "bias": 8 * heads["style.bias"]}, target / "style_probe.safetensors",
-              metadata={"styles": json.dumps(list(data.STYLES))})
+
+
+def package_style(scratch: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    weights = {name: w.to(torch.bfloat16).contiguous() for name, w in averaged(scratch, "style").items()}
+    save_file(weights, target / PROBE_FILE, metadata={"styles": json.dumps(list(data.STYLES))})
 
 
 def package_sd3(scratch: Path, parquet: Path, target: Path) -> None:
@@ -77,7 +84,10 @@ def main() -> None:
     args = parser.parse_args()
     if (args.scratch / "clip.pt").exists():
         package_clip(args.scratch, args.models / "emoji-clip")
-    package_sd3(args.scratch, args.parquet, args.models / "emoji-sd3")
+    if (args.scratch / "style.pt").exists():
+        package_style(args.scratch, args.models / "emoji-style")
+    if (args.scratch / "sd3.pt").exists():
+        package_sd3(args.scratch, args.parquet, args.models / "emoji-sd3")
     for folder in sorted(args.models.iterdir()):
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{folder.name:12} {size / 1e6:6.1f} MB")

@@ -1,4 +1,4 @@
-"""Stages 3 and 4: emoji-sd3's transformer, then guidance distilled into it.
+"""Stages 4 and 5: emoji-sd3's transformer, then guidance distilled into it.
 
     python -m assets.recipe.sd3 PARQUET train --scratch DIR   # rectified flow, captions mixed, some empty
     python -m assets.recipe.sd3 PARQUET guide --scratch DIR   # student learns what guided sampling would do
@@ -98,7 +98,7 @@ def load_parts(scratch: Path):
     else:
         vae = AutoencoderKL.from_pretrained(SHIPPED / "vae")
     if (scratch / "text.pt").exists():
-        return vae.eval(), clip.text_tower(clip.load(scratch, "text")[0]), CLIPTokenizer.from_pretrained(scratch / "tokenizer")
+        return vae.eval(), clip.text_tower(clip.load(scratch, "text")), CLIPTokenizer.from_pretrained(scratch / "tokenizer")
     return vae.eval(), CLIPTextModelWithProjection.from_pretrained(SHIPPED / "text_encoder").eval(), CLIPTokenizer.from_pretrained(SHIPPED / "tokenizer")
 
 

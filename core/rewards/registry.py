@@ -49,6 +49,7 @@ class RewardSet:
         weights: dict[str, float],
         *,
         clip_folder: Path,
+        style_folder: Path,
         style: str = "",
         own_file: str | None = None,
         device: torch.device | str = "cpu",
@@ -57,20 +58,19 @@ class RewardSet:
         self.weights = dict(weights)
         self.mean: dict[str, float] = {}
         self.std: dict[str, float] = {}
-        self._rewards = {name: self._build(name, clip_folder, style, own_file, device) for name in weights}
+        self._rewards = {name: self._build(name, clip_folder, style_folder, style, own_file, device) for name in weights}
 
     @staticmethod
-    def _build(name: str, clip_folder: Path, style: str, own_file: str | None, device: torch.device | str) -> Reward:
+    def _build(name: str, clip_folder: Path, style_folder: Path, style: str, own_file: str | None, device: torch.device | str) -> Reward:
         if name in _PLAIN:
             return _PLAIN[name]
         if name == "own":
             if not own_file:
                 raise UserError("reward_file: the reward `own` needs a Python file. Name it in reward_file.", "reward_file")
             return OwnReward(own_file)
-        clip = load_clip(clip_folder, device)
-        if name == "clip_score":
-            return ClipScore(clip)
-        return StylePreference(clip, StyleProbe.load(clip_folder, device), style)
+        if name == "style_preference":
+            return StylePreference(StyleProbe.load(style_folder, device), style)
+        return ClipScore(load_clip(clip_folder, device))
 
     @torch.no_grad()
     def __call__(self, images: Tensor, prompts: list[str]) -> Scores:

@@ -43,6 +43,20 @@ def test_ratio_is_exactly_one_before_the_first_update_and_not_after(make_trainer
         assert metrics["kl"] > 0 and metrics["grad_norm"] > 0
 
 
+def test_replay_that_disagrees_with_the_rollout_is_told(make_trainer, monkeypatch):
+    trainer = make_trainer(clip_epsilon=1e-4)
+    assert trainer.iterate(1).warning is None
+    plain = training.Trainer.sample
+
+    def drifted(self, *args, **options):
+        paths = plain(self, *args, **options)
+        paths.log_probs += 1e-3
+        return paths
+
+    monkeypatch.setattr(training.Trainer, "sample", drifted)
+    assert "off 1 by 0.001" in trainer.iterate(2).warning and "float32" in trainer.iterate(3).warning
+
+
 def test_every_update_holds_its_share_of_every_group(make_trainer):
     trainer = make_trainer(updates_per_iteration=3, micro_batch=2, prompts_per_iteration=2)
     updates = trainer._updates(2, 8)

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 from working import answers, events, metrics, pictures, reading, same_weights, send, status, work
 
+from core.backbones.sd3 import SD3
 from core.config import ROOT
 from core.errors import UserError
 from core.runs import checkpoints, folder
@@ -183,6 +184,15 @@ def test_run_without_a_checkpoint_starts_over(new_run, at_iteration):
     assert work(run) == 1 and len(metrics(run)) == 3
     assert [work(run, resume=True), work(straight)] == [0, 0]
     assert metrics(run) == metrics(straight) and pictures(run) == pictures(straight)
+
+
+def test_arithmetic_of_the_base_measure_is_kept_before_the_first_checkpoint(new_run, at_iteration, monkeypatch):
+    run = new_run("run", checkpoint_every=100, dtype="auto")
+    monkeypatch.setattr(SD3, "_faster_on_cpu", lambda self: "bfloat16")
+    at_iteration(2, lambda: 1 / 0)
+    assert work(run) == 1 and status(run)["device"] == "cpu, bfloat16"
+    monkeypatch.setattr(SD3, "_faster_on_cpu", lambda self: "float32")
+    assert work(run, resume=True) == 0 and status(run)["device"] == "cpu, bfloat16"
 
 
 def test_run_that_another_process_has_is_left_alone(new_run):

@@ -5,11 +5,13 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from core.rewards.style import PROBE_FILE, StyleProbe
+
 STYLES = ["noto", "twemoji", "fluent-3d"]
 
 
 def make_clip_folder(folder):
-    """A tiny CLIPModel with random weights, a tokenizer of single letters and a style probe, in the usual files."""
+    """A tiny CLIPModel with random weights, and a tokenizer of single letters, in the usual files."""
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     words = [*letters, *(x + "</w>" for x in letters), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {w: i for i, w in enumerate(words)}
@@ -25,15 +27,21 @@ def make_clip_folder(folder):
     CLIPTokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
     look = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.3, 0.2, 0.25], "size": {"shortest_edge": 16}}
     (folder / "preprocessor_config.json").write_text(json.dumps(look))
-    generator = torch.Generator().manual_seed(1)
-    probe = {"weight": torch.randn(3, 8, generator=generator), "bias": torch.randn(3, generator=generator)}
-    save_file(probe, folder / "style_probe.safetensors", metadata={"styles": json.dumps(STYLES)})
     return folder
 
 
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory):
     return make_clip_folder(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="session")
+def style_folder(tmp_path_factory):
+    """A tiny style probe with random weights."""
+    folder = tmp_path_factory.mktemp("style")
+    torch.manual_seed(1)
+    save_file(StyleProbe(STYLES, width=8).state_dict(), folder / PROBE_FILE, metadata={"styles": json.dumps(STYLES)})
+    return folder
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
-import math
-
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from core.clip import load_clip
@@ -10,7 +7,6 @@ from core.diversity.distance import pairwise
 from core.diversity.perceptual import load as load_perceptual
 from core.errors import UserError
 from core.rewards.clip_score import ClipScore
-from core.rewards.style import StylePreference, StyleProbe
 
 MEAN, STD = torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1), torch.tensor([0.3, 0.2, 0.25]).view(3, 1, 1)
 
@@ -69,31 +65,3 @@ def test_dreamsim_and_unknown_measures_say_what_to_do(clip_folder):
         load_perceptual("dreamsim", "cpu", clip_folder)
     with pytest.raises(UserError, match="Use clip"):
         load_perceptual("lpips", "cpu", clip_folder)
-
-
-def test_style_preference_is_the_log_odds_of_the_style(clip_folder, model, images):
-    probe = load_file(clip_folder / "style_probe.safetensors")
-    unit = torch.nn.functional.normalize(image_embeds(model, images), dim=-1)
-    chance = (unit @ probe["weight"].T + probe["bias"]).softmax(dim=-1)[:, 1]
-    score = StylePreference(load_clip(clip_folder, "cpu"), StyleProbe.load(clip_folder, "cpu"), "twemoji")
-    torch.testing.assert_close(score(images, [""] * 4), torch.logit(chance), atol=1e-5, rtol=1e-4)
-
-
-def test_style_preference_does_not_saturate(clip_folder, images):
-    """A probe that is sure (odds of e^40) must still rank; a float32 probability would be 1 for all."""
-    clip = load_clip(clip_folder, "cpu")
-    sure = StyleProbe(StyleProbe.load(clip_folder, "cpu").weight, torch.tensor([0.0, 40.0, 0.0]), ["noto", "twemoji", "fluent-3d"])
-    scores = StylePreference(clip, sure, "twemoji")(images, [""] * 4)
-    assert (scores > 30).all() and len(scores.unique()) == 4
-    assert not math.isclose(float(scores.max()), float(scores.min()), abs_tol=1e-3)
-
-
-def test_style_errors(clip_folder, tmp_path):
-    clip, probe = load_clip(clip_folder, "cpu"), StyleProbe.load(clip_folder, "cpu")
-    with pytest.raises(UserError, match="Did you mean twemoji.*noto, twemoji, fluent-3d"):
-        StylePreference(clip, probe, "twemojy")
-    with pytest.raises(UserError, match="style_probe.safetensors"):
-        StyleProbe.load(tmp_path, "cpu")
-    (tmp_path / "style_probe.safetensors").write_bytes(b"not safetensors")
-    with pytest.raises(UserError, match="cannot be read"):
-        StyleProbe.load(tmp_path, "cpu")

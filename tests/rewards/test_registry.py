@@ -18,8 +18,8 @@ def own_file(tmp_path):
     return str(path)
 
 
-def test_every_registered_reward_scores_within_its_stated_range(clip_folder, own_file, images):
-    rewards = RewardSet(ALL, clip_folder=clip_folder, style="noto", own_file=own_file, device="cpu")
+def test_every_registered_reward_scores_within_its_stated_range(clip_folder, style_folder, own_file, images):
+    rewards = RewardSet(ALL, clip_folder=clip_folder, style_folder=style_folder, style="noto", own_file=own_file, device="cpu")
     raw = rewards(images, ["cat"] * 4).raw
     assert list(raw) == list(REGISTRY)
     for name, values in raw.items():
@@ -27,8 +27,8 @@ def test_every_registered_reward_scores_within_its_stated_range(clip_folder, own
         assert (values >= REGISTRY[name].low - 1e-3).all() and (values <= REGISTRY[name].high + 1e-3).all(), name
 
 
-def test_scaled_base_has_mean_zero_and_spread_one(clip_folder):
-    rewards = RewardSet({"brightness": 2.0, "colourfulness": -0.5}, clip_folder=clip_folder)
+def test_scaled_base_has_mean_zero_and_spread_one(clip_folder, style_folder):
+    rewards = RewardSet({"brightness": 2.0, "colourfulness": -0.5}, clip_folder=clip_folder, style_folder=style_folder)
     base = torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     raw = rewards(base, [""] * 50).raw
     rewards.fit_scale(raw)
@@ -39,8 +39,8 @@ def test_scaled_base_has_mean_zero_and_spread_one(clip_folder):
     torch.testing.assert_close(rewards.combine(raw), 2 * scaled["brightness"] - 0.5 * scaled["colourfulness"])
 
 
-def test_not_scored_stays_not_scored_and_is_left_out_of_the_scale(clip_folder):
-    rewards = RewardSet({"brightness": 1.0}, clip_folder=clip_folder)
+def test_not_scored_stays_not_scored_and_is_left_out_of_the_scale(clip_folder, style_folder):
+    rewards = RewardSet({"brightness": 1.0}, clip_folder=clip_folder, style_folder=style_folder)
     rewards.fit_scale({"brightness": torch.tensor([1.0, 3.0, float("nan")])})
     assert rewards.state_dict() == {"brightness.mean": 2.0, "brightness.std": 1.0}
     combined = rewards.combine({"brightness": torch.tensor([float("nan"), 4.0])})
@@ -48,14 +48,14 @@ def test_not_scored_stays_not_scored_and_is_left_out_of_the_scale(clip_folder):
 
 
 @pytest.mark.parametrize("base", [[0.7] * 9, [0.0] * 9, [float("nan")] * 3])
-def test_constant_base_is_not_divided_by_its_rounding_noise(clip_folder, base):
-    rewards = RewardSet({"brightness": 1.0}, clip_folder=clip_folder)
+def test_constant_base_is_not_divided_by_its_rounding_noise(clip_folder, style_folder, base):
+    rewards = RewardSet({"brightness": 1.0}, clip_folder=clip_folder, style_folder=style_folder)
     rewards.fit_scale({"brightness": torch.tensor(base)})
     assert rewards.std["brightness"] == 1
 
 
-def test_scale_survives_a_checkpoint(clip_folder, images):
-    one, other = (RewardSet({"brightness": 1.0, "incompressibility": 0.3}, clip_folder=clip_folder) for _ in range(2))
+def test_scale_survives_a_checkpoint(clip_folder, style_folder, images):
+    one, other = (RewardSet({"brightness": 1.0, "incompressibility": 0.3}, clip_folder=clip_folder, style_folder=style_folder) for _ in range(2))
     raw = one(images, [""] * 4).raw
     with pytest.raises(RuntimeError, match="fit_scale"):
         one.combine(raw)
@@ -65,26 +65,26 @@ def test_scale_survives_a_checkpoint(clip_folder, images):
     assert torch.equal(one.combine(raw), other.combine(raw))
 
 
-def test_range_and_count_are_checked_before_any_reward_runs(clip_folder, images):
-    rewards = RewardSet({"clip_score": 1.0}, clip_folder=clip_folder)
+def test_range_and_count_are_checked_before_any_reward_runs(clip_folder, style_folder, images):
+    rewards = RewardSet({"clip_score": 1.0}, clip_folder=clip_folder, style_folder=style_folder)
     with pytest.raises(ValueError, match=r"\[0, 1\], got values from"):
         rewards(images * 2 - 1, [""] * 4)
     with pytest.raises(ValueError, match="4 images with 3 prompts"):
         rewards(images, [""] * 3)
 
 
-def test_unknown_names_are_told_with_the_nearest_and_the_list(clip_folder):
+def test_unknown_names_are_told_with_the_nearest_and_the_list(clip_folder, style_folder):
     with pytest.raises(UserError, match="Did you mean brightness.*incompressibility, compressibility") as caught:
         check_names(["clip_score", "brightnes"])
     assert caught.value.field == "rewards"
     with pytest.raises(UserError, match="'xyz' is no reward. There are"):
-        RewardSet({"xyz": 1.0}, clip_folder=clip_folder)
+        RewardSet({"xyz": 1.0}, clip_folder=clip_folder, style_folder=style_folder)
     with pytest.raises(UserError, match="reward_file"):
-        RewardSet({"own": 1.0}, clip_folder=clip_folder)
+        RewardSet({"own": 1.0}, clip_folder=clip_folder, style_folder=style_folder)
 
 
 def test_colour_and_size_need_no_clip_model(tmp_path, images):
-    rewards = RewardSet({"incompressibility": 1.0, "brightness": 1.0}, clip_folder=tmp_path / "none")
+    rewards = RewardSet({"incompressibility": 1.0, "brightness": 1.0}, clip_folder=tmp_path / "none", style_folder=tmp_path / "none")
     assert len(rewards(images, [""] * 4).raw) == 2
 
 
