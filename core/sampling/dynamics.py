@@ -1,7 +1,8 @@
 """One transition of the denoising chain, sampled or replayed, with its log-probability.
 
-Flow-SDE: Flow-GRPO, arXiv 2505.05470. CPS: Flow-CPS, arXiv 2509.05952. The mean over dimensions in the density (not
-the sum) follows the public code of DDPO (arXiv 2305.13301) and Flow-GRPO: the ratio is the 1/D-th power of the true one.
+Flow-SDE: Flow-GRPO, arXiv 2505.05470. Dance-SDE: DanceGRPO, arXiv 2505.07818. CPS: Flow-CPS, arXiv 2509.05952. The mean
+over dimensions in the density (not the sum) follows the public code of DDPO (arXiv 2305.13301) and Flow-GRPO: the ratio is
+the 1/D-th power of the true one.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def step(
 def _log_prob(x_next: torch.Tensor, mean: torch.Tensor, std: float, dynamics: Dynamics) -> torch.Tensor:
     """Log density per picture, [B], mean over all other dimensions.
 
-    flow_sde: Gaussian. cps: - (x_next - mean)^2; constants and 1 / (2 s^2) are dropped on purpose (Flow-CPS).
+    flow_sde, dance_sde: Gaussian. cps: - (x_next - mean)^2; constants and 1 / (2 s^2) are dropped on purpose (Flow-CPS).
     """
     squares = (x_next - mean).square().flatten(1).mean(1)
     if dynamics == "cps":

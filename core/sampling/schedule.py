@@ -1,7 +1,8 @@
 """The noise levels of a rollout and everything that follows from them alone: dt, std, linear form of the mean.
 
 Flow convention: x_sigma = (1 - sigma) x0 + sigma eps, velocity v = eps - x0. Step 0 is the noisiest, dt is negative.
-Flow-SDE: Flow-GRPO, arXiv 2505.05470. CPS (coefficients-preserving sampling): Flow-CPS, arXiv 2509.05952.
+Flow-SDE: Flow-GRPO, arXiv 2505.05470. Dance-SDE: DanceGRPO, arXiv 2505.07818. CPS (coefficients-preserving sampling):
+Flow-CPS, arXiv 2509.05952.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-Dynamics = Literal["flow_sde", "cps", "ode"]
+Dynamics = Literal["flow_sde", "dance_sde", "cps", "ode"]
 PURE_NOISE = 1 - 1e-6  # a sigma above this is 1 but for rounding of a float32 scheduler
 
 
@@ -55,45 +56,48 @@ class Schedule:
             raise IndexError(f"step index is {i}; use 0 to {self.steps - 1}.")
         return self.sigma(i + 1) - self.sigma(i)
 
-    def noise_coefficient(self, i: int, level: float) -> float:
-        """g_i of Flow-SDE: level * sqrt(sigma_i / (1 - sigma_i)) (Flow-GRPO and its public code).
+    def noise_coefficient(self, i: int, level: float, dynamics: Dynamics = "flow_sde") -> float:
+        """g_i, the noise per square root of dt, of the two kinds that are SDEs.
 
-        At pure noise sigma_1 stands in the denominator, which would be 0 otherwise.
+        flow_sde: level * sqrt(sigma_i / (1 - sigma_i)) (Flow-GRPO and its public code). At pure noise sigma_1 stands
+        in the denominator, which would be 0 otherwise. dance_sde: level itself, DanceGRPO's eta (its usual value is 0.3).
         """
+        if dynamics == "dance_sde":
+            return level
         sigma = self.sigma(i)
         return level * math.sqrt(sigma / (1 - (self.sigma(1) if sigma > PURE_NOISE else sigma)))
 
     def std(self, i: int, dynamics: Dynamics, level: float) -> float:
         """Total std of the transition at step i: the number that multiplies unit noise. Every std comes from here.
 
-        flow_sde: g_i sqrt(-dt). cps: sigma_{i+1} sin(level pi / 2), without sqrt(-dt) (Flow-CPS). ode: 0.
+        flow_sde, dance_sde: g_i sqrt(-dt). cps: sigma_{i+1} sin(level pi / 2), without sqrt(-dt) (Flow-CPS). ode: 0.
         Raises ValueError for an unknown kind or a level out of range, IndexError for a step that does not exist.
         """
         dt = self.dt(i)
         if level < 0:
             raise ValueError(f"noise level is {level}; use 0 or more.")
-        if dynamics == "flow_sde":
-            return self.noise_coefficient(i, level) * math.sqrt(-dt)
+        if dynamics in ("flow_sde", "dance_sde"):
+            return self.noise_coefficient(i, level, dynamics) * math.sqrt(-dt)
         if dynamics == "cps":
             if level > 1:
                 raise ValueError(f"noise level is {level}; with cps use 0 to 1.")
             return self.sigma(i + 1) * math.sin(level * math.pi / 2)
         if dynamics == "ode":
             return 0.0
-        raise ValueError(f"dynamics is {dynamics!r}; use flow_sde, cps or ode.")
+        raise ValueError(f"dynamics is {dynamics!r}; use flow_sde, dance_sde, cps or ode.")
 
     def mean_coefficients(self, i: int, dynamics: Dynamics, level: float) -> tuple[float, float]:
         """(c_x, c_v) such that the mean of the transition is c_x x + c_v v; all dynamics are linear in both.
 
-        flow_sde (Flow-GRPO, the SDE update rule):
+        flow_sde, dance_sde (Flow-GRPO, the SDE update rule; DanceGRPO's is the same with its constant g):
             c_x = 1 + g^2 / (2 sigma) dt,  c_v = (1 + g^2 (1 - sigma) / (2 sigma)) dt
         cps (Flow-CPS, with sigma' = sigma_{i+1} and k = sqrt(sigma'^2 - s^2)):
             (1 - sigma') x0_hat + k eps_hat with x0_hat = x - sigma v, eps_hat = x + (1 - sigma) v
         ode: the Euler step, (1, dt). Raises like `std`.
         """
         sigma, dt, std = self.sigma(i), self.dt(i), self.std(i, dynamics, level)
-        if dynamics == "flow_sde":
-            drift = self.noise_coefficient(i, level) ** 2 / (2 * sigma)
+        if dynamics in ("flow_sde", "dance_sde"):
+            drift = self.noise_coefficient(i, level, dynamics) ** 2 / (2 * sigma)
             return 1 + drift * dt, (1 + drift * (1 - sigma)) * dt
         if dynamics == "cps":
             after = self.sigma(i + 1)

@@ -33,7 +33,7 @@ def test_without_noise_all_dynamics_are_the_euler_step_of_diffusers(sd35, i):
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     scheduler.set_timesteps(10)
     expected = scheduler.step(v, scheduler.timesteps[i], x).prev_sample
-    for dynamics in ("flow_sde", "cps", "ode"):
+    for dynamics in ("flow_sde", "dance_sde", "cps", "ode"):
         got = step(v, x, i, sd35, dynamics=dynamics, level=0.0)
         torch.testing.assert_close(got.x_next, expected, atol=1e-6, rtol=1e-6)
         assert got.log_prob is None and got.std == 0
@@ -49,6 +49,18 @@ def test_flow_sde_mean_is_the_drift_of_the_paper(sd35, i):
     torch.testing.assert_close(got.mean.double(), x + (v - 0.5 * g**2 * score) * dt, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("i", range(10))
+def test_dance_sde_is_the_step_of_the_paper(sd35, i):
+    """Second way to the mean, as DanceGRPO writes it: by the score of x given the predicted clean latents."""
+    x, v = normal(seed=1).double(), normal(seed=2).double()
+    sigma, dt = sd35.sigma(i), sd35.dt(i)
+    score = -(x - (1 - sigma) * (x - sigma * v)) / sigma**2
+    z = normal(seed=3)
+    got = step(v, x, i, sd35, dynamics="dance_sde", level=0.3, noise=z)
+    torch.testing.assert_close(got.mean.double(), x + dt * v - 0.5 * 0.3**2 * score * dt, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(got.x_next.double(), got.mean.double() + 0.3 * (-dt) ** 0.5 * z, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("i", range(9))
 def test_cps_mean_is_the_one_of_the_paper(sd35, i):
     x, v = normal(seed=1).double(), normal(seed=2).double()
@@ -62,14 +74,15 @@ def test_cps_mean_is_the_one_of_the_paper(sd35, i):
     torch.testing.assert_close(got.log_prob.double(), -(s * z.double()).square().mean((1, 2, 3)), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dynamics", ["flow_sde", "dance_sde"])
 @pytest.mark.parametrize("i", range(10))
-def test_flow_sde_log_prob_is_the_normal_of_torch(sd35, i):
-    got = step(normal(seed=2), normal(seed=1), i, sd35, dynamics="flow_sde", level=0.7, noise=normal(seed=3))
+def test_log_prob_of_an_sde_is_the_normal_of_torch(sd35, i, dynamics):
+    got = step(normal(seed=2), normal(seed=1), i, sd35, dynamics=dynamics, level=0.7, noise=normal(seed=3))
     expected = Normal(got.mean.double(), got.std).log_prob(got.x_next.double()).mean((1, 2, 3))
     torch.testing.assert_close(got.log_prob.double(), expected, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("dynamics", ["flow_sde", "cps"])
+@pytest.mark.parametrize("dynamics", ["flow_sde", "dance_sde", "cps"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_replay_is_bit_identical(sd35, dynamics, dtype):
     for i in range(9):
@@ -82,7 +95,7 @@ def test_replay_is_bit_identical(sd35, dynamics, dtype):
         assert first.x_next.dtype == first.log_prob.dtype == first.mean.dtype == torch.float32
 
 
-@pytest.mark.parametrize("dynamics", ["flow_sde", "cps"])
+@pytest.mark.parametrize("dynamics", ["flow_sde", "dance_sde", "cps"])
 def test_gradient_is_the_closed_form(sd35, dynamics):
     """d log_prob / d v = (x_next - mu) / (s^2 D) d mu / d v; CPS has 2 in place of 1 / s^2."""
     for i in range(9):
@@ -95,6 +108,8 @@ def test_gradient_is_the_closed_form(sd35, dynamics):
         if dynamics == "flow_sde":
             slope = (1 + 0.7**2 / 2) * dt if i else dt
             expected = (x_next - got.mean) / (s**2 * D) * slope
+        elif dynamics == "dance_sde":
+            expected = (x_next - got.mean) / (s**2 * D) * (1 + 0.7**2 * (1 - sigma) / (2 * sigma)) * dt
         else:
             slope = -(1 - after) * sigma + (after**2 - s**2) ** 0.5 * (1 - sigma)
             expected = 2 * (x_next - got.mean) / D * slope
@@ -136,9 +151,9 @@ def gaussian_velocity(x, sigma, mean, std):
     return (x - (1 - sigma) * mean) * (sigma - (1 - sigma) * std**2) / variance - mean
 
 
-@pytest.mark.parametrize(("dynamics", "level"), [("ode", 0.0), ("flow_sde", 0.7), ("flow_sde", 1.0)])
-def test_flow_sde_preserves_the_marginals_of_a_gaussian(dynamics, level):
-    """With the exact velocity, noise changes the path, not the distribution (Flow-GRPO's claim for its SDE)."""
+@pytest.mark.parametrize(("dynamics", "level"), [("ode", 0.0), ("flow_sde", 0.7), ("flow_sde", 1.0), ("dance_sde", 0.3), ("dance_sde", 1.0)])
+def test_an_sde_preserves_the_marginals_of_a_gaussian(dynamics, level):
+    """With the exact velocity, noise changes the path, not the distribution (Flow-GRPO's claim for its SDE; DanceGRPO's differs in g only)."""
     mean, std, schedule = 0.6, 0.5, even(400)
     generator = torch.Generator().manual_seed(5)
     x = torch.randn((8000, 1), generator=generator)

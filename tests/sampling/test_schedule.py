@@ -105,7 +105,7 @@ def test_levels_out_of_range_and_unknown_dynamics(sd35):
         sd35.std(0, "cps", 1.2)
     with pytest.raises(ValueError, match="0 or more"):
         sd35.std(0, "flow_sde", -0.1)
-    with pytest.raises(ValueError, match="flow_sde, cps or ode"):
+    with pytest.raises(ValueError, match="flow_sde, dance_sde, cps or ode"):
         sd35.std(0, "dance", 0.3)
 
 
@@ -114,6 +114,24 @@ def test_flow_sde_asks_the_velocity_alike_at_all_steps_but_the_first(sd35):
     for i in range(1, 10):
         assert sd35.mean_coefficients(i, "flow_sde", 0.7)[1] == pytest.approx((1 + 0.7**2 / 2) * sd35.dt(i), rel=1e-12)
     assert sd35.mean_coefficients(0, "flow_sde", 0.7)[1] == pytest.approx(sd35.dt(0), rel=1e-12)
+
+
+@pytest.mark.parametrize("i", range(10))
+def test_dance_sde_has_one_noise_for_all_steps(sd35, i):
+    """DanceGRPO: eta sqrt(-dt), whatever sigma is. The sigmas of the table are rounded."""
+    sigma, dt = TABLE[i][:2]
+    assert sd35.std(i, "dance_sde", 0.3) == pytest.approx(0.3 * math.sqrt(-dt), abs=1e-5)
+    assert sd35.noise_coefficient(i, 0.3, "dance_sde") == 0.3
+    c_x, c_v = sd35.mean_coefficients(i, "dance_sde", 0.3)
+    assert c_x == pytest.approx(1 + 0.045 * dt / sigma, abs=1e-4)
+    assert c_v == pytest.approx(dt * (1 + 0.045 * (1 - sigma) / sigma), abs=1e-4)
+
+
+def test_dance_sde_is_flow_sde_at_the_level_where_their_noise_agrees(sd35):
+    for i in range(1, 9):
+        level = 0.3 / math.sqrt(sd35.sigma(i) / (1 - sd35.sigma(i)))
+        assert sd35.std(i, "dance_sde", 0.3) == pytest.approx(sd35.std(i, "flow_sde", level), rel=1e-12)
+        assert sd35.mean_coefficients(i, "dance_sde", 0.3) == pytest.approx(sd35.mean_coefficients(i, "flow_sde", level), rel=1e-12)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.8, 1.0])
@@ -131,6 +149,7 @@ def test_cps_keeps_the_noise_of_the_next_level(sd35, level):
 def test_the_last_step_is_never_trained(sd35):
     check_trainable(sd35, range(9), "flow_sde", 0.7)
     check_trainable(sd35, range(9), "cps", 0.8)
+    check_trainable(sd35, range(9), "dance_sde", 0.3)
     assert sd35.std(9, "flow_sde", 0.7) > 1e-3  # refused for what it is, not for its std
     with pytest.raises(ValueError, match="step 9 is the last"):
         check_trainable(sd35, range(10), "flow_sde", 0.7)
