@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from diffusers import StableDiffusion3Pipeline
 from PIL import Image
-from scipy.linalg import sqrtm
 from transformers import CLIPModel, CLIPTokenizer
 
 from core.backbones.folding import FoldedJointAttention
+from core.diversity.fidelity import frechet_distance
 from core.rewards.style import StyleProbe
 
 from . import autoencoder, clip, data, sd3, style
@@ -57,9 +57,7 @@ class Drawer:
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Frechet distance of two Gaussians fitted to features (N, F)."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    root = sqrtm(np.cov(a.T) @ np.cov(b.T))
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * np.real(root)))
+    return frechet_distance(torch.from_numpy(a), torch.from_numpy(b))
 
 
 def sheet(images: torch.Tensor, columns: int) -> Image.Image:

@@ -33,6 +33,7 @@ def vendi(features: Tensor | None = None, *, kernel: Tensor | None = None, q: fl
 
     Give features (N, F), compared by cosine, or a positive semi-definite `kernel` (N, N) with unit diagonal.
     Order q as in Pasarkar and Dieng 2023 (arXiv 2310.12952), q = inf allowed. Compare equal N only: it grows with N.
+    Features cost O(min(N, F)^2) memory and min(N, F)^3 time, a kernel O(N^2) and N^3.
     """
     if (features is None) == (kernel is None):
         raise ValueError("give either features or a kernel")
@@ -42,9 +43,9 @@ def vendi(features: Tensor | None = None, *, kernel: Tensor | None = None, q: fl
     return float(_entropy_number(values, q))
 
 
-def vendi_per_group(features: Tensor) -> Tensor:
-    """Vendi score of each group: (P, G, F) -> (P,) float64. Its mean is 'per prompt, then averaged', not the pooled score."""
-    return _entropy_number(_spectrum(features), 1)
+def vendi_per_group(features: Tensor, q: float = 1) -> Tensor:
+    """Vendi score of order q of each group: (P, G, F) -> (P,) float64. Its mean is 'per prompt, then averaged', not the pooled score."""
+    return _entropy_number(_spectrum(features), q)
 
 
 SMALLEST_SCALE = 0.02  # as the clusters' smallest spread: below it, differences are rounding

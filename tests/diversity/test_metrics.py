@@ -36,6 +36,13 @@ def test_vendi_of_blocks(sizes, expected):
     assert float(vendi_per_group(block_features(*sizes)[None])) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("q", [1, 2, math.inf])
+@pytest.mark.parametrize(("sizes", "expected"), [((1, 1, 1, 1), 4), ((4,), 1), ((2, 2), 2)])
+def test_even_blocks_count_the_same_in_every_order(sizes, expected, q):
+    assert vendi(kernel=blocks(*sizes), q=q) == pytest.approx(expected, abs=1e-9)
+    assert vendi(block_features(*sizes), q=q) == pytest.approx(expected, abs=1e-9)
+
+
 def test_orders_of_blocks():
     assert vendi(kernel=blocks(3, 1), q=2) == pytest.approx(1 / (0.75**2 + 0.25**2))
     assert vendi(kernel=blocks(3, 1), q=math.inf) == pytest.approx(4 / 3)
@@ -55,9 +62,16 @@ def test_reordering_and_repeating_the_whole_set_change_nothing():
     assert vendi(features.repeat(3, 1)) == pytest.approx(vendi(features))
 
 
+def test_repeating_one_item_can_raise_or_lower_it():
+    uneven = block_features(1, 3)
+    assert vendi(torch.cat([uneven, uneven[:1]])) > vendi(uneven)
+    assert vendi(torch.cat([uneven, uneven[1:2]])) < vendi(uneven)
+
+
 def test_groups_are_scored_alone():
     features = random(3, 8, 20)
-    assert vendi_per_group(features).tolist() == pytest.approx([vendi(g) for g in features])
+    for q in (1, 2, math.inf):
+        assert vendi_per_group(features, q).tolist() == pytest.approx([vendi(g, q=q) for g in features])
 
 
 @given(st.integers(2, 12), st.integers(1, 20), st.integers(0, 1000))
