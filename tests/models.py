@@ -25,6 +25,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextMode
 torch.set_num_threads(1)  # on a busy machine threads wait for each other far longer than these models compute
 WORDS = 12  # tokens of a prompt
 SIDE = 16  # pixels of a picture; latents are 4 x 8 x 8
+SMALL = {"layers_per_block": 1, "attention_head_dim": 8, "norm_num_groups": 4}  # of a UNet
 _built: dict[str, Path] = {}
 
 
@@ -110,18 +111,8 @@ def sd_folder(root: Path, prediction: str = "epsilon") -> Path:
     torch.manual_seed(2)
     target = root / f"tiny-sd-{prediction}"
     parent, tokenizer = _clip()
-    unet = UNet2DConditionModel(
-        sample_size=SIDE // 2,
-        in_channels=4,
-        out_channels=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        attention_head_dim=8,
-        norm_num_groups=4,
-        cross_attention_dim=16,
-    )
+    blocks = {"down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D")}
+    unet = UNet2DConditionModel(SIDE // 2, **blocks, **SMALL, block_out_channels=(16, 32), cross_attention_dim=16)
     betas = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
     StableDiffusionPipeline(
         unet=unet.eval(),
@@ -138,17 +129,8 @@ def sd_folder(root: Path, prediction: str = "epsilon") -> Path:
 
 def _unet(side: int, channels: int) -> UNet2DModel:
     """2 levels with attention on the coarse one, as DDPMs have it."""
-    return UNet2DModel(
-        sample_size=side,
-        in_channels=channels,
-        out_channels=channels,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        attention_head_dim=8,
-        norm_num_groups=4,
-    ).eval()
+    blocks = {"down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D")}
+    return UNet2DModel(side, channels, channels, **blocks, **SMALL, block_out_channels=(8, 16)).eval()
 
 
 def ddpm_folder(root: Path) -> Path:

@@ -9,12 +9,16 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from ..sampling.diffusion import DiffusionSchedule
 from ..sampling.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Encoded prompts. `context` (B, L, E), `pooled` (B, E'); the negative pair is there when guidance is used."""
+    """Encoded prompts. `context` (B, L, E), `pooled` (B, E'); the negative pair is there when guidance is used.
+
+    What a model does not have is a tensor of width 0: Stable Diffusion 1 has no `pooled`, a model without a prompt neither.
+    """
 
     context: torch.Tensor
     pooled: torch.Tensor
@@ -33,13 +37,13 @@ class Backbone(Protocol):
     latent_shape: tuple[int, int, int]  # (C, H, W) of one picture
     arithmetic: str  # 'float32' or 'bfloat16', as chosen
 
-    def schedule(self, steps: int) -> Schedule: ...
+    def schedule(self, steps: int) -> Schedule | DiffusionSchedule: ...
 
     def encode(self, prompts: list[str], *, guidance: float) -> Conditions:
         """Conditions of B prompts; each distinct prompt is encoded once and kept."""
 
-    def velocity(self, x: torch.Tensor, i: int, schedule: Schedule, conditions: Conditions, *, guidance: float) -> torch.Tensor:
-        """v(x_i, sigma_i, c), float32 (B, C, H, W), for x float32."""
+    def velocity(self, x: torch.Tensor, i: int, schedule: Schedule | DiffusionSchedule, conditions: Conditions, *, guidance: float) -> torch.Tensor:
+        """v(x_i, sigma_i, c), float32 (B, C, H, W), for x float32; of a diffusion model what it predicts, epsilon for most."""
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Pictures float32 (B, 3, H', W') in [0, 1]."""

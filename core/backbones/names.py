@@ -8,7 +8,16 @@ from pathlib import Path
 from ..config import MODELS
 from ..errors import UserError
 
-PIPELINES = ("StableDiffusion3Pipeline",)
+# Which classes are supported, and what people call them.
+PIPELINES = {
+    "StableDiffusion3Pipeline": "SD 3, SD 3.5",
+    "StableDiffusionPipeline": "SD 1, SD 2",
+    "DDPMPipeline": "pixels without a prompt",
+    "DDIMPipeline": "pixels without a prompt",
+    "LDMPipeline": "latents without a prompt",
+}
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # parts that are never loaded
+AT_ROOT = {"unet": "config.json", "scheduler": "scheduler_config.json"}  # old DDPM folders hold these parts without a folder each
 
 
 def model_path(name: str) -> str:
@@ -37,9 +46,17 @@ def check_model(name: str) -> None:
         raise UserError(f"model: {name} holds no model_index.json, so it is not a diffusers folder. Name the folder that holds it.", "model") from None
     except (OSError, ValueError, AttributeError):
         raise UserError(f"model: {index} cannot be read. Copy the model again.", "model") from None
-    if kind not in PIPELINES:
-        raise UserError(f"model: {name} is a {kind}. Use a {' or '.join(PIPELINES)} (SD 3 or SD 3.5), or emoji-sd3.", "model")
+    check_kind(name, kind)
     # An absent tokenizer is no error to transformers: it makes one that knows no word.
-    absent = [part for part, value in parts.items() if isinstance(value, list) and value and value[0] and not (folder / part).is_dir()]
-    if absent:
-        raise UserError(f"model: {name} lacks its part {absent[0]}. Copy the model again.", "model")
+    for part, value in parts.items():
+        named = isinstance(value, list) and value and value[0] and part not in UNUSED
+        at_root = part in AT_ROOT and (folder / AT_ROOT[part]).is_file()
+        if named and not at_root and not (folder / part).is_dir():
+            raise UserError(f"model: {name} lacks its part {part}. Copy the model again.", "model")
+
+
+def check_kind(name: str, kind: object) -> None:
+    """Raises UserError unless `kind`, the class that model_index.json names, is one that can be tuned."""
+    if not isinstance(kind, str) or kind not in PIPELINES:
+        *most, last = (f"{known} ({words})" for known, words in PIPELINES.items())
+        raise UserError(f"model: {name} is a {kind}. Use a {', '.join(most)} or {last}, or emoji-sd3.", "model")

@@ -8,6 +8,7 @@ import models
 import pytest
 import torch
 from diffusers import StableDiffusion3Pipeline
+from models import perturb
 from safetensors.torch import load_file
 
 from core.backbones.names import check_model, model_path
@@ -27,13 +28,6 @@ def velocity(probe, texts=("cat", "dog"), guidance=1.0, i=1):
     backbone, x, schedule = probe
     with torch.no_grad():
         return backbone.velocity(x, i, schedule, backbone.encode(list(texts), guidance=guidance), guidance=guidance)
-
-
-def perturb(backbone) -> None:
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in backbone.adapter().values():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,51 @@
+"""Models without a prompt: DDPM in pixels (google/ddpm-celebahq-256, the model of HRF, arXiv 2410.08315) or in latents (LDMPipeline)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import save_file
+
+from ..config import RunConfig
+from ..errors import UserError
+from .base import Conditions
+from .unet import UNetBackbone, load
+
+
+class DDPM(UNetBackbone):
+    """See backbones.base.Backbone. The prompt is ignored: conditions are tensors of width 0 that keep the rows apart.
+
+    The LoRA goes on the attention projections and on the convolutions of all residual blocks. A UNet of this kind has
+    attention on one or two coarse levels only, which cannot reach fine detail; HRF trains all weights. Our choice.
+    """
+
+    lora_targets = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2"]
+    clamp_last = False  # in pixels the noise of abar_0 would be seen
+
+    def __init__(self, config: RunConfig, *, arithmetic: str | None = None):
+        if config.guidance > 1:
+            raise UserError(f"guidance: {config.guidance:g} asks to follow the prompt, but {config.model} takes none. Use 1.", "guidance")
+        super().__init__(config, arithmetic=arithmetic)
+
+    def _load(self, path: str, stored: torch.dtype) -> tuple[DiffusionPipeline, torch.nn.Module | None]:
+        pipeline = load(DiffusionPipeline, path, dtype=stored)
+        if pipeline.unet.class_embedding is not None:
+            raise UserError("model: its UNet wants a class. Use a model without classes.", "model")
+        return pipeline, getattr(pipeline, "vqvae", None)
+
+    def encode(self, prompts: list[str], *, guidance: float) -> Conditions:
+        return Conditions(torch.empty(len(prompts), 0, 0, device=self.device), torch.empty(len(prompts), 0, device=self.device))
+
+    def _predict(self, x: torch.Tensor, timestep: torch.Tensor, conditions: Conditions, guidance: float) -> torch.Tensor:
+        return self.unet(x, timestep, return_dict=False)[0].float()
+
+    def export_lora(self, folder: Path) -> Path:
+        """Write what `PeftModel.from_pretrained(pipeline.unet, folder)` reads, as stock diffusers loads no LoRA into these pipelines; returns the file."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "adapter_model.safetensors"
+        save_file({f"base_model.model.{name}": tensor for name, tensor in self.lora_layers().items()}, file, metadata={"format": "pt"})
+        self.unet.peft_config["default"].save_pretrained(folder)
+        return file
