@@ -6,7 +6,7 @@ import shutil
 import models
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
 from safetensors import safe_open
 
 from core.backbones.sd import StableDiffusion
@@ -87,6 +87,12 @@ def test_embedding_of_a_prompt_depends_on_no_neighbour_and_is_made_once(folder, 
     assert torch.equal(picked.context[0], together.context[1]) and picked.pooled.shape == (2, 0)
     monkeypatch.setattr(backbone.pipeline, "encode_prompt", lambda *a, **k: pytest.fail("encoded again"))
     backbone.encode(["a dog", "cat"], guidance=2.0)
+
+
+def test_rollout_ends_at_the_first_level_whatever_the_scheduler_says(backbone):
+    """DDPO's clamp: Euler's config does not say where to end, so DDIM would take 1."""
+    backbone.pipeline.scheduler = euler = EulerDiscreteScheduler(timestep_spacing="leading", steps_offset=1)
+    assert backbone.schedule(4).alpha_bar(4) == euler.alphas_cumprod[0]
 
 
 def test_safety_checker_is_neither_needed_nor_loaded(folder, tmp_path):
