@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from .errors import UserError
+from .sampling.windows import HrfStart, Window, WindowKind, window
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = ROOT / "presets"
@@ -68,10 +69,52 @@ class RunConfig(BaseModel):
 
     # sampling
     steps: int = dial(10, "Denoising steps of a rollout.", group="sampling", label="Steps", symbol="T", ge=4, le=50)
-    dynamics: Literal["flow_sde", "cps"] = dial("flow_sde", "How noise is added on the way: Flow-SDE, or coefficients-preserving (cleaner pictures).", group="sampling", label="Noise kind")
+    dynamics: Literal["flow_sde", "cps", "dance_sde", "ddim"] = dial("flow_sde", "How noise is added on the way. Flow models: Flow-SDE, coefficients-preserving (cleaner pictures) or Dance-SDE. Diffusion models (SD 1, DDPM): DDIM.", group="sampling", label="Noise kind")
     noise_level: float = dial(0.7, "How much the sampler explores. 0 is not allowed while training: equal pictures teach nothing.", group="sampling", label="Noise level", symbol="a", live=True, gt=0, le=1.2)
     guidance: float = dial(1.0, "Classifier-free guidance, the same in sampling and training. The embedded model needs none.", group="sampling", label="Guidance", ge=1, le=12)
     resolution: int | None = dial(None, "Picture size in pixels; empty takes the model's own.", group="sampling", label="Picture size", ge=16, le=2048, multiple_of=16)
+
+    # which steps are stochastic and trained
+    window: WindowKind = dial("full", "Which denoising steps are noisy and trained: all but the last, a few that are drawn or move on (Flow-GRPO-Fast, DanceGRPO, MixGRPO), or all from a later start on (HRF).", group="window", label="Training window", live=True)
+    window_size: int = dial(4, "Steps in a moving or drawn window.", group="window", label="Window size", symbol="w", live=True, ge=1, le=49)
+    window_interval: int = dial(25, "Iterations before a moving window goes on, and of each phase of hrf_scheduled.", group="window", label="Window moves every", live=True, ge=1, le=100_000)
+    window_stride: int = dial(1, "Steps by which a moving window goes on.", group="window", label="Window stride", ge=1, le=49)
+    window_roll_back: bool = dial(True, "A moving window that reaches the end begins again; off, it stays there.", group="window", label="Window begins again")
+    window_low: int = dial(0, "First step of the range from which fast_random draws.", group="window", label="Range from", ge=0, le=49)
+    window_high: int | None = dial(None, "First step after that range; empty is half of the steps.", group="window", label="Range to", ge=1, le=49)
+    window_fraction: float = dial(0.6, "Share of the steps that random_fraction trains (DanceGRPO).", group="window", label="Trained share", gt=0, le=1)
+    hrf_start: HrfStart = dial("anchor_renoise", "HRF begins late from finished pictures with new noise, or rolls out in full and trains the end only.", group="window", label="Late start")
+    hrf_anchors_per_prompt: int = dial(1, "Finished pictures per prompt from which HRF goes on; each is a group of its own (our choice for flow models).", group="window", label="Anchors", ge=1, le=16)
+    hrfd_beta: float = dial(0.5, "HRF-D: how much a start is marked down for moving the picture (the public code's value).", group="window", label="Start against moving", ge=0, le=10)
+    hrfd_distance: Literal["pixel_cosine", "perceptual"] = dial("pixel_cosine", "HRF-D: how far a picture moved, in pixels (the public code) or in the likeness measure.", group="window", label="Moving measured in")
+    hrfd_num_eval: int = dial(5, "HRF-D: pictures by which each start is judged (our choice).", group="window", label="Pictures per start", ge=1, le=64)
+    hrfd_stride: int = dial(2, "HRF-D: every which step is a possible start.", group="window", label="Starts every", ge=1, le=25)
+    hrfd_refresh_every: int = dial(1, "HRF-D: iterations before a start is chosen anew; more is cheaper (our choice).", group="window", label="Choose anew every", ge=1, le=1000)
+
+    # DRIFT-style: subset, prompt noise, shaping; each works alone
+    subset_mode: Literal["off", "min_variance", "band", "median_k", "trim"] = dial("off", "Learn only from pictures whose rewards lie close together (DRIFT-style; the rule is our choice).", group="drift", label="Subset")
+    subset_k: int = dial(16, "Pictures kept of each group by min_variance and median_k (our choice).", group="drift", label="Kept pictures", ge=2, le=64)
+    subset_band: float = dial(1.0, "Half width of the band in spreads of the group (our choice).", group="drift", label="Band", gt=0, le=5)
+    subset_low: int = dial(4, "Worst pictures that trim leaves out (our choice).", group="drift", label="Worst left out", ge=0, le=32)
+    subset_high: int = dial(4, "Best pictures that trim leaves out (our choice).", group="drift", label="Best left out", ge=0, le=32)
+    subset_stats_scope: Literal["subset", "full"] = dial("subset", "Advantages are relative to the kept pictures or to the whole group (our choice).", group="drift", label="Relative to")
+    subset_fallback: Literal["full", "skip"] = dial("full", "When all kept rewards are equal: learn from the whole group, or skip it (our choice).", group="drift", label="If all kept tie")
+    prompt_noise_scale: float = dial(0.0, "Blurs the prompt early in each picture, so that one prompt means many things. 0 is off; 0.1 is mild (CADS).", group="drift", label="Prompt noise", symbol="s", live=True, ge=0, le=1)
+    prompt_noise_tau1: float = dial(0.6, "Below this part of the way to noise the prompt is clean (CADS; our choice here).", group="drift", label="Clean from", symbol="τ1", ge=0, le=1)
+    prompt_noise_tau2: float = dial(0.9, "Above this part of the way to noise the prompt is noise alone (CADS; our choice here).", group="drift", label="Noise alone from", symbol="τ2", ge=0, le=1)
+    prompt_noise_psi: float = dial(1.0, "How far the noisy prompt is brought back to the size of the clean one (CADS).", group="drift", label="Rescaling", symbol="ψ", ge=0, le=1)
+    prompt_noise_clock: Literal["step", "sigma"] = dial("step", "Measure the way to noise in steps or in noise level (our choice).", group="drift", label="Measured in")
+    prompt_noise_resample: Literal["per_step", "per_trajectory"] = dial("per_step", "New noise at every step, or one for the whole picture (our choice).", group="drift", label="New noise")
+    prompt_noise_targets: Literal["both", "sequence", "pooled"] = dial("both", "Which embedding is blurred (our choice).", group="drift", label="Blurred")
+    prompt_noise_uncond: bool = dial(False, "Blur the empty prompt of the guidance too (our choice).", group="drift", label="Blur the empty prompt")
+    prompt_noise_iter_decay: Literal["none", "linear"] = dial("none", "Let prompt noise fade over the run (our choice).", group="drift", label="Fades over the run", live=True)
+    shaping_alpha: float = dial(0.0, "Weight of the potential that pays a picture for being unlike its group (DRIFT-style). 0 is off.", group="drift", label="Shaping", symbol="α", live=True, ge=0, le=5)
+    shaping_potential: Literal["mean_group", "nn_group", "nn_memory"] = dial("mean_group", "Unlike the group on average, its nearest picture, or the nearest of earlier ones (our choice).", group="drift", label="Potential")
+    shaping_gate: Literal["above_mean", "none", "sigmoid"] = dial("above_mean", "Which pictures are paid (our choice).", group="drift", label="Shaping paid to")
+    shaping_gamma: float = dial(1.0, "Discount of the shaping per step (our choice).", group="drift", label="Discount", symbol="γ", gt=0, le=1)
+    shaping_delta: float = dial(0.02, "Smallest spread of distances that counts as variety (our choice).", group="drift", label="Smallest difference", gt=0, le=1)
+    shaping_dense: bool = dial(False, "Pay at every step, by the picture as foreseen there; one decoding a step (our choice).", group="drift", label="Pay every step")
+    shaping_terminal_zero: bool = dial(False, "The strictly invariant form: moves credit between steps and adds nothing in total.", group="drift", label="Adds nothing in total")
 
     # learning
     learning_rate: float = dial(3e-4, "Step size of AdamW on the LoRA.", group="learning", label="Learning rate", live=True, ge=1e-6, le=1e-2)
@@ -79,7 +122,12 @@ class RunConfig(BaseModel):
     lora_alpha: int = dial(64, "Scale of the LoRA; usually twice the rank.", group="learning", label="LoRA alpha", ge=1, le=1024)
     clip_epsilon: float = dial(1e-4, "How far a ratio may move before its gradient is cut.", group="learning", label="Clip", symbol="ε", ge=1e-6, le=1e-1)
     advantage_clip: float = dial(5.0, "Largest advantage that is learned from.", group="learning", label="Advantage clip", gt=0, le=100)
-    adv_std_scope: Literal["group", "global"] = dial("group", "Divide advantages by the spread of the group, or of all groups of the update.", group="learning", label="Advantage spread")
+    advantage: Literal["group", "history", "novelty"] = dial("group", "A picture's rank within its group, against the past rewards of its prompt (DDPO), or within its group with more for what is new (GARDO).", group="learning", label="Advantage")
+    adv_std_scope: Literal["group", "global", "none"] = dial("group", "Divide advantages by the spread of the group, of all groups of the update, or not at all.", group="learning", label="Advantage spread")
+    adv_history_size: int = dial(32, "Past rewards kept per prompt for the advantage history (DDPO).", group="learning", label="Past rewards kept", ge=2, le=10_000)
+    adv_history_min: int = dial(16, "Below so many past rewards, the batch's own mean and spread count (DDPO).", group="learning", label="Past rewards needed", ge=2, le=10_000)
+    objective: Literal["clipped", "guard"] = dial("clipped", "The clipped ratio, or GRPO-Guard's, which is even over the steps (Flow-SDE and Dance-SDE; needs a clip near 2e-6 on big models).", group="learning", label="Objective")
+    guard_step_reweight: Literal["inv_dt", "none"] = dial("inv_dt", "GRPO-Guard: let every step push the velocity equally hard.", group="learning", label="Guard's step weight")
     adv_std_floor: float = dial(0.1, "Smallest spread to divide by, as a share of the running spread of all rewards.", group="learning", label="Spread floor", ge=0, le=1)
     updates_per_iteration: int = dial(2, "Optimizer steps on each batch of pictures.", group="learning", label="Updates per iteration", ge=1, le=8)
     micro_batch: int = dial(24, "Pictures in flight: fewer need less memory and more time.", group="learning", label="Pictures in flight", ge=1, le=256)
@@ -120,17 +168,20 @@ class RunConfig(BaseModel):
     def _belong_together(self):
         if self.sa_reg_steps > self.steps:
             raise ValueError(f"sa_reg_steps: Leash length is {self.sa_reg_steps}, the run has {self.steps} steps. Use 0 to {self.steps}.")
-        if self.dynamics == "cps" and self.noise_level > 1:
-            raise ValueError(f"noise_level: Noise level is {self.noise_level:g}; with cps use above 0 to 1.")
+        if self.dynamics in ("cps", "ddim") and self.noise_level > 1:
+            raise ValueError(f"noise_level: Noise level is {self.noise_level:g}; with {self.dynamics} use above 0 to 1.")
         if self.prompts_per_iteration > len(self.prompts):
             raise ValueError(f"prompts_per_iteration: {self.prompts_per_iteration} is more than the {len(self.prompts)} prompts. Use 1 to {len(self.prompts)}, or add prompts.")
+        clash = _clash(self)
+        if clash:
+            raise ValueError(clash)
         if "own" in self.rewards and not self.reward_file:
             raise ValueError("reward_file: the reward `own` needs a Python file. Name it in reward_file.")
         return self
 
     @property
-    def trained_steps(self) -> tuple[int, ...]:
-        """Indices of the steps that are stochastic and trained: all but the last (methods.md 9.4)."""
+    def trainable_steps(self) -> tuple[int, ...]:
+        """Indices of the steps that a window may train: all but the last (methods.md 9.4)."""
         return tuple(range(self.steps - 1))
 
     def with_changes(self, **changes: Any) -> "RunConfig":
@@ -143,6 +194,43 @@ class RunConfig(BaseModel):
         if any(end in text for end in "\x85\u2028\u2029"):  # PyYAML writes these as they are and reads them as line ends
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=False)
         return text
+
+
+def _clash(config: RunConfig) -> str | None:
+    """Settings that make no sense together, as `field: sentence with the reason and the remedy`; None if all do."""
+    c = config
+    if c.window == "hrf_latter" and c.hrf_start == "anchor_renoise" and c.creative_beta > 0:
+        return "creative_beta: pictures that go on late from one anchor are all alike, so there is no rare look to pay. Set it to 0, or use an earlier window."
+    if c.objective == "guard" and c.dynamics not in ("flow_sde", "dance_sde"):
+        return f"objective: guard is derived for Flow-SDE and Dance-SDE, not for {c.dynamics}. Use clipped, or another noise kind."
+    if c.shaping_alpha > 0 and c.creative_combine != "zscore_sum":
+        return f"shaping_alpha: shaping is paid on z-scored rewards, and creative_combine is {c.creative_combine}. Use zscore_sum."
+    if c.shaping_terminal_zero and not c.shaping_dense:
+        return "shaping_terminal_zero: without payment at every step there would be nothing left. Switch shaping_dense on too."
+    if c.advantage == "novelty" and c.shaping_alpha > 0:
+        return "advantage: novelty and shaping_alpha pay for the same distance twice. Use one of them."
+    if c.advantage == "history" and c.adv_history_min > c.adv_history_size:
+        return f"adv_history_min: {c.adv_history_min} are needed, but only {c.adv_history_size} are kept. Use 2 to {c.adv_history_size}."
+    if c.subset_mode in ("min_variance", "median_k") and c.subset_k > c.group_size:
+        return f"subset_k: Kept pictures is {c.subset_k}, a group has {c.group_size}. Use 2 to {c.group_size}."
+    if c.subset_mode == "trim" and c.subset_low + c.subset_high > c.group_size - 2:
+        return f"subset_low: {c.subset_low} and {c.subset_high} left out leave fewer than 2 of {c.group_size} pictures. Leave out fewer."
+    if c.prompt_noise_scale > 0 and c.prompt_noise_tau1 >= c.prompt_noise_tau2:
+        return f"prompt_noise_tau1: {c.prompt_noise_tau1:g} is not below tau2, {c.prompt_noise_tau2:g}. The prompt fades between the two."
+    try:
+        window_at(c, 0)
+    except ValueError as error:
+        return f"window: {error}"
+    return None
+
+
+def window_at(config: RunConfig, iteration: int, start: int | None = None) -> Window:
+    """The window of iteration `iteration` (0-based); `start` is the choice of hrf_dynamic, step 0 until it is made. Raises ValueError."""
+    c = config
+    return window(
+        c.window, iteration, c.steps, seed=c.seed, size=c.window_size, low=c.window_low, high=c.window_high, fraction=c.window_fraction,
+        stride=c.window_stride, interval=c.window_interval, roll_back=c.window_roll_back, hrf_start=c.hrf_start, start=start or 0,
+    )
 
 
 FIELDS = RunConfig.model_fields
@@ -174,7 +262,7 @@ def _bounds(name: str) -> str:
     words = []
     for part in parts:
         if "enum" in part:
-            words += [str(x) for x in part["enum"]]
+            words.append((" or " if len(part["enum"]) < 6 else ", ").join(str(x) for x in part["enum"]))
         elif "const" in part:
             words.append(str(part["const"]))
         elif part.get("type") in ("integer", "number"):
@@ -282,19 +370,23 @@ def load(path: Path) -> RunConfig:
     return build({k: _plain(k, v) for k, v in values.items()})
 
 
-def preset_names() -> list[str]:
-    """Shipped presets, the demo first."""
-    names = sorted(p.stem for p in PRESETS.glob("*.yaml"))
-    return sorted(names, key=lambda n: (n != "collapse-demo", n))
+PRESET_GROUPS = {"": "On the embedded model", "rivals": "Bases and rivals on the embedded model", "real": "On models from the hub, with the papers' dials"}
+_CARDS = ("collapse-demo", "diverse-grpo", "drift-style", "hrf", "hrf-d", "ddpo")  # the order that people meet them in
+
+
+def preset_names(group: str = "") -> list[str]:
+    """Shipped presets of a group (a folder of presets/), the demo first."""
+    names = sorted(p.stem for p in (PRESETS / group).glob("*.yaml"))
+    return sorted(names, key=lambda n: (_CARDS.index(n) if n in _CARDS else len(_CARDS), n))
 
 
 def preset_path(name: str) -> Path:
-    path = PRESETS / f"{name}.yaml"
-    if not NAME.fullmatch(name) or not path.exists():
-        near = difflib.get_close_matches(name, preset_names(), n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(preset_names())}."
+    known = {n: PRESETS / group / f"{n}.yaml" for group in PRESET_GROUPS for n in preset_names(group)}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
         raise UserError(f"preset {name!r} does not exist. {hint}")
-    return path
+    return known[name]
 
 
 def load_preset(name: str) -> RunConfig:

@@ -1,20 +1,21 @@
-"""The loop: one iteration of group-relative policy optimisation with a diversity bonus and a leash.
+"""The loop: one iteration of group-relative policy optimisation, with every method of the field as a setting of its dials.
 
-    prompts --encode once--> conditions
+    plan          window, leash and prompt noise of this iteration
+    prompts --encode once--> conditions;  HRF: finished pictures as anchors, taken back to the window's start
     conditions --rollout--> x_0, log-probabilities on the trained steps --decode--> pictures
     pictures --rewards--> Q (P, G);  --perceptual embed--> features --spectral clusters--> bonus E (P, G)
-    Q + beta E --per prompt--> advantages
-    advantages, log-probabilities --clipped objective + pull + leash on the first K steps--> gradient --> LoRA
+    Q + beta E (+ alpha potential) --subset--> advantages, per prompt
+    advantages, log-probabilities --objective + pull + leash on the first K steps--> gradient --> LoRA
 
-Flow-GRPO (2505.05470), DiverseGRPO (2512.21514). Every method is a setting of the same dials.
+Flow-GRPO (2505.05470), DiverseGRPO (2512.21514), DRIFT (2601.12401), HRF (2410.08315), DDPO (2305.13301), GARDO
+(2512.24138), GRPO-Guard (2510.22319). Here P counts groups: a prompt with M anchors is M groups.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,22 +27,26 @@ from .diversity.bonus import RunningScale, combine, creative_bonus
 from .diversity.clusters import spectral_labels
 from .diversity.distance import mean_pairwise, pairwise
 from .diversity.metrics import correlation, variety
+from .diversity.novelty import Memory, nearest_distance
 from .diversity.perceptual import Perceptual
+from .diversity.shaping import potential, step_advantages, terminal_bonus
 from .errors import UserError
-from .learning.advantage import RunningStd, group_advantages
-from .learning.objective import clipped_objective
+from .learning.advantage import Advantages, PromptStatistics, RunningStd, group_advantages, novelty_advantages
+from .learning.objective import Objective, clipped_objective, guard_objective
 from .learning.regularisers import equal_budget_weight, kl_latent, v_mse, w2_latent
+from .learning.selection import select, summarise
+from .plan import Plan
 from .rewards.registry import RewardSet
-from .sampling.dynamics import step
-from .sampling.noise import check_trainable, derive_seed
-from .sampling.rollout import Trajectories, rollout
+from .sampler import BASE, SAMPLE, TRAIN, Sampler
+from .sampling.dynamics import Transition, step
+from .sampling.rollout import Trajectories
 
-TRAIN, BASE, SAMPLE = 1, 2, 3  # what a seed is for, so that no two uses share one
+__all__ = ["BASE", "SAMPLE", "TRAIN", "Diverged", "Group", "Iteration", "Trainer"]
 
 
 @dataclass
 class Group:
-    """P prompts with G pictures each, flat in the order (prompt, position); B = P G."""
+    """P groups of G pictures each, flat in the order (group, position); B = P G. `prompts` has the prompt of each group."""
 
     prompts: list[int]
     seeds: list[int]
@@ -69,64 +74,20 @@ class Diverged(UserError):
         super().__init__(f"{what} was not a number any more. Continue from the last checkpoint with half the learning rate.", "learning_rate")
 
 
-class Trainer:
+class Trainer(Sampler):
     """Holds the policy's optimizer and the running scales; everything random follows from (seed, iteration)."""
 
     def __init__(self, config: RunConfig, backbone: Backbone, rewards: RewardSet, perceptual: Perceptual):
-        self.backbone, self.rewards, self.perceptual = backbone, rewards, perceptual
-        self.schedule = backbone.schedule(config.steps)
-        self.adopt(config)
+        super().__init__(config, backbone)
+        self.rewards, self.perceptual = rewards, perceptual
         self.adapter = backbone.adapter()
         self.optimizer = torch.optim.AdamW(self.adapter.values(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=config.weight_decay)
         self.reward_std, self.bonus_scale = RunningStd(), RunningScale()
+        self.history = PromptStatistics(config.adv_history_size, min(config.adv_history_min, config.adv_history_size))
+        self.memory = Memory()
+        self.start: int | None = None  # HRF-D's choice, kept for hrfd_refresh_every iterations
         self.scales: dict[int, float] = {}  # per mapped prompt, from the base measure: what variety is measured by
-        self.between: Callable[[], None] = lambda: None  # answers commands; may raise to stop
         self.seconds: dict[str, float] = {}
-
-    def adopt(self, config: RunConfig) -> None:
-        """Make `config` the one in force. Raises UserError if its noise cannot be trained on."""
-        try:
-            check_trainable(self.schedule, config.trained_steps, config.dynamics, config.noise_level)
-        except ValueError as error:
-            raise UserError(f"noise_level: {error}", "noise_level") from None
-        self.config = config
-
-    # --- sampling -----------------------------------------------------------------------------------------------
-    def conditions(self, prompts: list[int], repeats: int) -> Conditions:
-        texts = [self.config.prompts[p] for p in prompts for _ in range(repeats)]
-        return self.backbone.encode(texts, guidance=self.config.guidance)
-
-    def sample(self, conditions: Conditions, seeds: list[int], *, stochastic: tuple[int, ...], chunks: list[torch.Tensor] | None = None) -> Trajectories:
-        """Rollouts in `chunks` of rows, each at most micro_batch; the replay must use the same ones (methods.md 9.2)."""
-        config, backbone = self.config, self.backbone
-        chunks = chunks or list(torch.arange(len(seeds)).split(config.micro_batch))
-        done = []
-        for rows in chunks:
-            own = conditions[rows]
-            done.append(rollout(
-                lambda x, i: backbone.velocity(x, i, self.schedule, own, guidance=config.guidance),
-                self.schedule, [seeds[r] for r in rows.tolist()], backbone.latent_shape, dynamics=config.dynamics, level=config.noise_level,
-                stochastic=stochastic, between=self.between, device=backbone.device,
-            ))
-        order = torch.cat(chunks).argsort().to(backbone.device)
-        join = lambda name: torch.cat([getattr(t, name) for t in done])[order]
-        return Trajectories(join("final"), join("latents"), join("next_latents"), join("log_probs"))
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        parts = []
-        for rows in latents.split(self.config.micro_batch):
-            self.between()
-            parts.append(self.backbone.decode(rows))
-        return torch.cat(parts)
-
-    def pictures(self, prompt: int, seeds: list[int], *, purpose: int, base: bool) -> torch.Tensor:
-        """Pictures of one prompt, (N, 3, H, W): sampled as in training for BASE, by the ODE for SAMPLE."""
-        stochastic = self.config.trained_steps if purpose == BASE else ()
-        with self.backbone.reference() if base else nullcontext():
-            return self.decode(self.sample(self.conditions([prompt], len(seeds)), seeds, stochastic=stochastic).final)
-
-    def seeds(self, purpose: int, iteration: int, prompt: int, count: int) -> list[int]:
-        return [derive_seed(self.config.seed, purpose, iteration, prompt, g) for g in range(count)]
 
     # --- judging ------------------------------------------------------------------------------------------------
     def judge(self, prompts: list[int], seeds: list[int], images: torch.Tensor) -> Group:
@@ -150,15 +111,20 @@ class Trainer:
     def iterate(self, iteration: int) -> Iteration:
         """One update of the policy. Raises whatever `between` raises, with the policy as it was before."""
         config, self.seconds = self.config, {}
-        P, G = config.prompts_per_iteration, config.group_size
-        prompts = np.random.default_rng([config.seed, iteration]).choice(len(config.prompts), P, replace=False).tolist()
-        seeds = [s for p in prompts for s in self.seeds(TRAIN, iteration, p, G)]
-        conditions = self.conditions(prompts, G)
-        updates = self._updates(P, G)
+        M, G = config.hrf_anchors_per_prompt if config.window.startswith("hrf") else 1, config.group_size
+        chosen = np.random.default_rng([config.seed, iteration]).choice(len(config.prompts), config.prompts_per_iteration, replace=False).tolist()
+        prompts = [p for p in chosen for _ in range(M)]
+        seeds = [s for p in chosen for m in range(M) for s in self.seeds(TRAIN, iteration, p, G, anchor=m)]
+        P = len(prompts)
+        conditions, updates = self.conditions(prompts, G), self._updates(P, G)
 
         with self._phase("rollout"):
+            planned, anchors = self._planned(iteration, chosen)
             chunks = [rows for update in updates for rows in update]
-            paths = self.sample(conditions, seeds, stochastic=config.trained_steps, chunks=chunks)
+            paths = self.sample(
+                conditions, seeds, stochastic=planned.stochastic, chunks=chunks, planned=planned, start=planned.start,
+                anchors=None if anchors is None else anchors.repeat_interleave(G, 0),
+            )
         with self._phase("decode"):
             images = self.decode(paths.final)
         if not images.isfinite().all():
@@ -167,10 +133,12 @@ class Trainer:
 
         with self._all_or_nothing():
             combined = combine(group.quality, group.bonus, beta=config.creative_beta, mode=config.creative_combine, gate=config.creative_gate, running=self.bonus_scale)
-            spread = self.reward_std.update(combined.values)
-            advantages = group_advantages(combined.values, scope=config.adv_std_scope, floor=config.adv_std_floor * spread)
+            mask = self._subset(group)
+            values, per_step = self._shaped(combined.values, group, mask, paths, planned)
+            advantages = self._advantages(values, group, mask)
+            weights = advantages.values.flatten()[:, None] + per_step  # (B, S)
             with self._phase("update"):
-                learned = self._learn(paths, conditions, advantages.values.flatten(), updates)
+                learned = self._learn(paths, conditions, seeds, weights, updates, planned, mask)
 
         vendi = torch.cat([variety(d[None], self.scales.get(p)) for p, d in zip(prompts, group.distances)])
         sizes = [torch.bincount(labels) for labels in group.labels]
@@ -178,16 +146,79 @@ class Trainer:
             "reward": group.quality.mean().item(),
             "reward_raw": {name: values.nanmean().item() for name, values in group.raw.items()},  # NaN: not scored
             "vendi": vendi.mean().item(),
-            "vendi_by_prompt": {str(p): v for p, v in zip(prompts, vendi.tolist())},
+            "vendi_by_prompt": {str(p): vendi[[q == p for q in prompts]].mean().item() for p in chosen},
             "distance": mean_pairwise(group.distances).mean().item(),
             "clusters": float(np.mean([len(s) for s in sizes])),
             "largest_share": float(np.mean([s.max().item() / G for s in sizes])),
             "zero_std": advantages.zero_std,
             "corr_reward": correlation(advantages.values, group.quality),
             "corr_bonus": correlation(advantages.values, group.bonus),
+            "window": [planned.start, list(planned.trained)],
+            **({} if mask is None else {"kept": vars(summarise(group.quality, mask))}),
             **learned,
         }
         return Iteration(group, metrics, combined.warning or self._replay_warning(learned["first_ratio"]), self.seconds)
+
+    def _planned(self, iteration: int, prompts: list[int]) -> tuple[Plan, torch.Tensor | None]:
+        """The plan, and for a late start the anchors (P, C, H, W) from which the rollout goes on."""
+        config = self.config
+        planned = self.plan(iteration, self.start)
+        if not config.window.startswith("hrf") or (config.hrf_start == "full_rollout" and not planned.chosen):
+            return planned, None
+        anchors = self.anchors(iteration, prompts)
+        if planned.chosen and (self.start is None or (iteration - 1) % config.hrfd_refresh_every == 0):
+            score = lambda images, owners: self.rewards.combine(self.rewards(images, [config.prompts[p] for p in owners]).raw).nanmean().item()
+            self.start = self.dynamic_start(iteration, prompts, anchors, score, self.perceptual.embed)
+            planned = self.plan(iteration, self.start)
+        return planned, anchors if config.hrf_start == "anchor_renoise" else None
+
+    def _subset(self, group: Group) -> torch.Tensor | None:
+        """(P, G) pictures to learn from, None for all."""
+        c = self.config
+        if c.subset_mode == "off":
+            return None
+        return select(group.quality, c.subset_mode, keep=c.subset_k, band=c.subset_band, low=c.subset_low, high=c.subset_high, fallback=c.subset_fallback)
+
+    def _shaped(self, values: torch.Tensor, group: Group, mask: torch.Tensor | None, paths: Trajectories, planned: Plan) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values (P, G) with the potential of the finished pictures added, and what each step gets on its own, (B, S)."""
+        c, nothing = self.config, torch.zeros(values.numel(), len(planned.trained), device=values.device)
+        if c.shaping_alpha == 0:
+            return values, nothing
+
+        def phi(distances: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+            known = self.memory.nearest(features.view(*values.shape, -1), group.prompts).to(values.device) if c.shaping_potential == "nn_memory" else None
+            return potential(distances, group.quality, kind=c.shaping_potential, gate=c.shaping_gate, delta=c.shaping_delta, mask=mask, memory_distances=known)
+
+        last = phi(group.distances, group.features)  # (P, G)
+        if c.shaping_dense:
+            nothing = step_advantages(
+                torch.stack([*self._foreseen(paths, planned, values.shape, phi), last], dim=-1), alpha=c.shaping_alpha, gamma=c.shaping_gamma,
+                terminal_zero=c.shaping_terminal_zero, mask=mask,
+            ).flatten(0, 1).to(values.device)
+        else:
+            values = values + terminal_bonus(last, alpha=c.shaping_alpha, gamma=c.shaping_gamma, steps=len(planned.trained)).to(values)
+        if c.shaping_potential == "nn_memory":
+            self.memory.remember(group.features.view(*values.shape, -1), group.prompts)
+        return values, nothing
+
+    def _foreseen(self, paths: Trajectories, planned: Plan, shape: torch.Size, phi) -> list[torch.Tensor]:
+        """Potentials (P, G) of the pictures as foreseen before each trained step; before the first, 0 (methods.md 3.5)."""
+        found = [torch.zeros(shape, dtype=torch.float64, device=paths.final.device)]
+        for s, i in list(enumerate(planned.trained))[1:]:
+            c_x, c_v = self.schedule.clean_coefficients(i)
+            features = self.perceptual.embed(self.decode(c_x * paths.latents[:, s] + c_v * paths.velocities[:, s]))
+            found.append(phi(pairwise(features.view(*shape, -1)), features))
+        return found
+
+    def _advantages(self, values: torch.Tensor, group: Group, mask: torch.Tensor | None) -> Advantages:
+        config = self.config
+        over = {"mask": mask, "stats_scope": config.subset_stats_scope}
+        floor = config.adv_std_floor * self.reward_std.update(values)
+        if config.advantage == "history":
+            return self.history.update(values, group.prompts, floor=floor, **over)
+        if config.advantage == "novelty":
+            return novelty_advantages(values, nearest_distance(group.distances, mask), **over)
+        return group_advantages(values, scope=config.adv_std_scope, floor=floor, **over)
 
     def _replay_warning(self, drift: float) -> str | None:
         """Rollout and replay must agree before the first update (methods.md 9.2); a drift beyond the clip makes noise of the gradient."""
@@ -201,10 +232,15 @@ class Trainer:
         U = min(self.config.updates_per_iteration, G)
         return [list(torch.nonzero(position % U == u).flatten().split(self.config.micro_batch)) for u in range(U)]
 
-    def _learn(self, paths: Trajectories, conditions: Conditions, advantages: torch.Tensor, updates: list[list[torch.Tensor]]) -> dict:
-        """Replay the stored transitions under the current weights; one optimizer step per update."""
-        config, schedule, steps = self.config, self.schedule, self.config.trained_steps
-        leash = self.leash_weights()
+    def _learn(
+        self, paths: Trajectories, conditions: Conditions, seeds: list[int], advantages: torch.Tensor, updates: list[list[torch.Tensor]], planned: Plan,
+        mask: torch.Tensor | None,
+    ) -> dict:
+        """Replay the stored transitions under the current weights; one optimizer step per update. advantages: (B, S)."""
+        config, schedule, steps = self.config, self.schedule, planned.trained
+        leash = self.leash_weights(planned)
+        # pictures outside the subset have advantage 0: the mean is over those that are learned from
+        kept = 1.0 if mask is None else max(mask.float().mean().item(), 1 / mask.numel())
         ratios, clipped, approx_kl, losses, pulls, norms = [], [], [], [], [], []
         leashed = np.zeros(schedule.steps)
         for number, update in enumerate(updates):
@@ -213,19 +249,17 @@ class Trainer:
                 group["lr"] = config.learning_rate
             self.optimizer.zero_grad(set_to_none=True)
             for rows in update:
-                own = conditions[rows]
+                own, own_seeds, path = conditions[rows], [seeds[r] for r in rows.tolist()], paths[rows]
                 for s, i in enumerate(steps):
                     self.between()
-                    x, follower = paths.latents[rows, s], paths.next_latents[rows, s]
-                    v = self.backbone.velocity(x, i, schedule, own, guidance=config.guidance)
+                    x, follower = path.latents[:, s], path.next_latents[:, s]
+                    v = self.velocity(x, i, own, own_seeds, planned)
                     now = step(v, x, i, schedule, dynamics=config.dynamics, level=config.noise_level, x_next=follower)
-                    objective = clipped_objective(
-                        now.log_prob, paths.log_probs[rows, s], advantages[rows].to(v.device), epsilon=config.clip_epsilon, advantage_clip=config.advantage_clip,
-                    )
-                    loss = objective.loss
+                    objective = self._objective(now, path, s, i, advantages[rows, s].to(v.device), planned)
+                    loss = objective.loss / kept
                     if config.pull > 0 or leash[i] > 0:
                         with torch.no_grad(), self.backbone.reference():
-                            v_base = self.backbone.velocity(x, i, schedule, own, guidance=config.guidance)
+                            v_base = self.velocity(x, i, own, own_seeds, planned)
                             base = step(v_base, x, i, schedule, dynamics=config.dynamics, level=config.noise_level, x_next=follower)
                         if config.pull > 0:
                             pull = kl_latent(now.mean, base.mean, i, schedule, level=config.noise_level, dynamics=config.dynamics, include_dt=config.kl_include_dt).mean()
@@ -234,7 +268,7 @@ class Trainer:
                         if leash[i] > 0:
                             held = (v_mse(v, v_base) if config.sa_reg_space == "v_mse" else w2_latent(now.mean, base.mean)).mean()
                             loss = loss + leash[i] * held
-                            leashed[i] += held.item() * len(rows) / (config.prompts_per_iteration * config.group_size)
+                            leashed[i] += held.item() * len(rows) / len(seeds)
                     (loss * len(rows) / (size * len(steps))).backward()
                     losses.append(loss.item())
                     ratios.append((number, objective.ratio))
@@ -254,25 +288,35 @@ class Trainer:
             "first_ratio": (first - 1).abs().max().item(), "clip_fraction": float(np.mean(clipped)), "grad_norm": float(np.mean(norms)),
         }
 
-    def leash_weights(self) -> list[float]:
-        """Weight of the leash at every step: the equal-budget weight times sa_reg_weight on the first K, 0 after."""
-        config = self.config
-        K = config.sa_reg_steps
-        if K == 0 or config.sa_reg_weight == 0:
-            return [0.0] * self.schedule.steps
-        weight = equal_budget_weight(
-            self.schedule, leash_steps=K, trained_steps=config.trained_steps, level=config.noise_level, dynamics=config.dynamics, beta=config.sa_reg_budget,
-            space=config.sa_reg_space,
+    def _objective(self, now: Transition, path: Trajectories, s: int, i: int, advantage: torch.Tensor, planned: Plan) -> Objective:
+        """The policy's loss on recorded step s, which is step i; HRF shrinks both clips by the trained share of the chain."""
+        config, rho = self.config, planned.trained_fraction
+        clips = {"epsilon": config.clip_epsilon * rho, "advantage_clip": config.advantage_clip * rho}
+        if config.objective == "clipped":
+            return clipped_objective(now.log_prob, path.log_probs[:, s], advantage, **clips)
+        c_x, c_v = self.schedule.mean_coefficients(i, config.dynamics, config.noise_level)
+        old_mean = c_x * path.latents[:, s] + c_v * path.velocities[:, s]
+        return guard_objective(
+            now.log_prob, path.log_probs[:, s], advantage, now.mean, old_mean, std=now.std, dt=self.schedule.dt(i), reweight=config.guard_step_reweight, **clips,
         )
-        weight *= 1.0 if config.sa_reg_weight == "auto" else config.sa_reg_weight
-        return [weight if i < K else 0.0 for i in range(self.schedule.steps)]
+
+    def leash_weights(self, planned: Plan) -> list[float]:
+        """Weight of the leash at every step: the plan's multiples of the equal-budget weight over the trained steps."""
+        config = self.config
+        if not any(planned.leash):
+            return [0.0] * self.schedule.steps
+        automatic = equal_budget_weight(
+            self.schedule, leash_steps=config.sa_reg_steps, trained_steps=planned.trained, level=config.noise_level, dynamics=config.dynamics,
+            beta=config.sa_reg_budget, space=config.sa_reg_space,
+        )
+        return [multiple * automatic for multiple in planned.leash]
 
     # --- state --------------------------------------------------------------------------------------------------
     @contextmanager
     def _all_or_nothing(self):
         """Whatever is raised inside leaves weights, optimizer and running scales as they were, bit by bit."""
         weights = {name: p.detach().clone() for name, p in self.adapter.items()}
-        optimizer, scalars = copy.deepcopy(self.optimizer.state_dict()), self.scalars()
+        optimizer, scalars, memory = copy.deepcopy(self.optimizer.state_dict()), self.scalars(), self.memory.state_dict()
         try:
             yield
         except BaseException:
@@ -282,11 +326,12 @@ class Trainer:
                     self.adapter[name].copy_(value)
             self.optimizer.load_state_dict(optimizer)
             self._load_scalars(scalars)
+            self.memory.load_state_dict(memory)
             raise
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """LoRA and optimizer moments by name, for a checkpoint."""
-        out = {}
+        """LoRA, optimizer moments and remembered features by name, for a checkpoint."""
+        out = {f"memory/{prompt}": known.numpy() for prompt, known in self.memory.state_dict().items()}
         for name, parameter in self.adapter.items():
             out[f"lora/{name}"] = parameter.detach().cpu().numpy()
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -294,7 +339,9 @@ class Trainer:
         return out
 
     def scalars(self) -> dict:
-        return {"reward_std": self.reward_std.state_dict(), "bonus_scale": self.bonus_scale.state_dict()}
+        return {
+            "reward_std": self.reward_std.state_dict(), "bonus_scale": self.bonus_scale.state_dict(), "history": self.history.state_dict(), "start": self.start,
+        }
 
     def load(self, tensors: dict[str, np.ndarray], scalars: dict) -> None:
         """The inverse of `tensors` and `scalars`, bit by bit."""
@@ -308,11 +355,14 @@ class Trainer:
                 parameter = self.adapter[name]
                 value = torch.from_numpy(tensors[key].copy())
                 self.optimizer.state[parameter][kind] = value if kind == "step" else value.to(parameter.device)
+        self.memory.load_state_dict({key.removeprefix("memory/"): torch.from_numpy(tensors[key].copy()) for key in tensors if key.startswith("memory/")})
         self._load_scalars(scalars)
 
     def _load_scalars(self, scalars: dict) -> None:
         self.reward_std.load_state_dict(scalars["reward_std"])
         self.bonus_scale.load_state_dict(scalars["bonus_scale"])
+        self.history.load_state_dict(scalars["history"])
+        self.start = scalars["start"]
 
     @contextmanager
     def _phase(self, name: str):

@@ -184,7 +184,7 @@ class Worker:
         """Write the iteration and its pictures in one transaction, with what writing took last time."""
         clock = time.perf_counter()
         group, metrics, G = iteration.group, iteration.metrics, self.config.group_size
-        rows, shares, rewards = [], {}, {}
+        rows, labels, quality = [], {}, {}
         for p, prompt in enumerate(group.prompts):
             part = slice(p * G, (p + 1) * G)
             plain = group.features[part].float().cpu().numpy()
@@ -193,11 +193,14 @@ class Worker:
                 "train", self.iteration, prompt, group.seeds[part], group.images[part], plain, {n: v[part] for n, v in group.raw.items()}, group.quality[p],
                 placed=placed, bonus=group.bonus[p] if self.config.creative_beta > 0 else None, clusters=group.labels[p],
             )
-            if placed:
-                labels, quality = placed[0], group.quality[p].cpu().numpy()
-                known = self.prompts[prompt].looks
-                shares[str(prompt)] = known.shares(labels)
-                rewards[str(prompt)] = [float(quality[labels == k].mean()) if (labels == k).any() else None for k in range(len(shares[str(prompt)]) - 1)]
+            if placed:  # a prompt may have several groups, one for each anchor
+                labels[prompt] = np.concatenate([labels.get(prompt, []), placed[0]]).astype(int)
+                quality[prompt] = np.concatenate([quality.get(prompt, []), group.quality[p].cpu().numpy()])
+        shares = {str(prompt): self.prompts[prompt].looks.shares(found) for prompt, found in labels.items()}
+        rewards = {
+            str(prompt): [float(quality[prompt][found == k].mean()) if (found == k).any() else None for k in range(len(shares[str(prompt)]) - 1)]
+            for prompt, found in labels.items()
+        }
         now = time.perf_counter()
         iteration.seconds["write"] = now - clock + self._commit_seconds
         metrics |= {"look_shares": shares, "look_rewards": rewards, "seconds": iteration.seconds, "dials": self._dials(), "memory": peak_memory(self.control.device_type)}

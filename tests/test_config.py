@@ -36,7 +36,7 @@ def test_near_miss_of_an_unknown_setting_is_offered():
         ({"learning_rate": 1.0}, "learning_rate: Learning rate is 1.0. Use 1e-06 to 0.01."),
         ({"resolution": 100}, "resolution: Picture size is 100. Use 16 to 2048 in steps of 16 or nothing."),
         ({"cluster_k": 13}, "cluster_k: Clusters is 13. Use eigengap or 1 to 12."),
-        ({"dynamics": "ode"}, "dynamics: Noise kind is 'ode'. Use flow_sde or cps."),
+        ({"dynamics": "ode"}, "dynamics: Noise kind is 'ode'. Use flow_sde or cps or dance_sde or ddim."),
         ({"sa_reg_weight": "heavy"}, "sa_reg_weight: Leash strength is 'heavy'. Use auto or 0 to 100."),
         ({"kl_include_dt": 2}, "kl_include_dt: KL as published is 2. Use true or false."),
         ({"model": ""}, "model: Model is empty. Use a text."),
@@ -107,8 +107,8 @@ def test_with_changes_validates_and_leaves_the_original():
         first.seed = 3
 
 
-def test_trained_steps_leave_the_last_one_out():
-    assert build({"steps": 4}).trained_steps == (0, 1, 2)
+def test_trainable_steps_leave_the_last_one_out():
+    assert build({"steps": 4}).trainable_steps == (0, 1, 2)
 
 
 def test_numbers_written_3e_4_are_numbers_and_texts_stay_texts(tmp_path):
@@ -167,7 +167,7 @@ def test_presets_are_found_by_name_the_demo_first(presets):
 
 
 def test_every_shipped_preset_loads_and_opens_with_two_lines_in_words():
-    for path in sorted(config.PRESETS.glob("*.yaml")):
+    for path in sorted(config.PRESETS.rglob("*.yaml")):
         assert config.NAME.fullmatch(path.stem)
         first, second, third = path.read_text(encoding="utf-8").splitlines()[:3]
         assert first.startswith("# ") and second.startswith("# ") and not third.startswith("#"), path.name

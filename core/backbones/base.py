@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -54,5 +55,5 @@ class Backbone(Protocol):
     def reference(self) -> AbstractContextManager:
         """Within it the adapter is off: the base model."""
 
-    def export_lora(self, folder) -> None:
-        """Write the adapter as a LoRA file that stock diffusers loads."""
+    def export_lora(self, folder: Path) -> Path:
+        """Write the adapter as a LoRA file that stock diffusers (or, without a prompt, peft) loads; returns the file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,20 +16,13 @@ from ..config import RunConfig
 from ..errors import UserError
 from ..sampling.schedule import Schedule, from_scheduler
 from .base import Conditions
+from .device import choose_device, fastest
 from .folding import FoldedJointAttention
 from .names import check_model, model_path
 
 # methods.md 2.10, as in the public Flow-GRPO code
 LORA_TARGETS = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out"]
 ZERO_TOKENS = 256  # what the stock pipeline appends when there is no T5 encoder
-
-
-def choose_device(wanted: str) -> torch.device:
-    """auto takes cuda, then mps, then cpu. Raises UserError if the wanted one is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted != "auto" and not there[wanted]:
-        raise UserError(f"device: {wanted} is not available on this computer. Use auto or cpu.", "device")
-    return torch.device(wanted if wanted != "auto" else next(name for name, here in there.items() if here))
 
 
 class SD3:
@@ -88,19 +80,14 @@ class SD3:
     @torch.no_grad()
     def _faster_on_cpu(self) -> str:
         """float32 or bfloat16 autocast, whichever measures faster on one small batch."""
-        self.arithmetic = "float32"
-        schedule = self.schedule(10)
-        conditions = self.encode([""] * 8, guidance=1.0)
+        schedule, conditions = self.schedule(10), self.encode([""] * 8, guidance=1.0)
         x = torch.zeros(8, *self.latent_shape)
-        seconds = {}
-        for kind in ("float32", "bfloat16"):
+
+        def run(kind: str) -> None:
             self.arithmetic = kind
             self.velocity(x, 0, schedule, conditions, guidance=1.0)
-            start = time.perf_counter()
-            for _ in range(3):
-                self.velocity(x, 0, schedule, conditions, guidance=1.0)
-            seconds[kind] = time.perf_counter() - start
-        return min(seconds, key=seconds.get)
+
+        return fastest(run)
 
     def _autocast(self):
         enabled = self.arithmetic == "bfloat16"
@@ -116,7 +103,10 @@ class SD3:
     def encode(self, prompts: list[str], *, guidance: float) -> Conditions:
         new = [p for p in dict.fromkeys([*prompts, *([""] if guidance > 1 else [])]) if p not in self._known]
         for prompt in new:  # one at a time: a prompt's embedding must not depend on its neighbours
-            context, _, pooled, _ = self.pipeline.encode_prompt(prompt, prompt, prompt, do_classifier_free_guidance=False, max_sequence_length=ZERO_TOKENS)
+            # the encoders stay on the CPU; without the device diffusers would send the words where the transformer is
+            context, _, pooled, _ = self.pipeline.encode_prompt(
+                prompt, prompt, prompt, device="cpu", do_classifier_free_guidance=False, max_sequence_length=ZERO_TOKENS,
+            )
             if self._folds:
                 context = context[:, : context.shape[1] - ZERO_TOKENS + 1]  # the first zero token stands for all
             self._known[prompt] = (context[0].to(self.device), pooled[0].to(self.device))
@@ -166,9 +156,10 @@ class SD3:
         """Scale of the adapter in later sampling; 1 is as trained."""
         self.transformer.set_adapters("default", weights=strength)
 
-    def export_lora(self, folder: Path) -> None:
+    def export_lora(self, folder: Path) -> Path:
         layers = get_peft_model_state_dict(self.transformer)
         metadata = self.transformer.peft_config["default"].to_dict()
         StableDiffusion3Pipeline.save_lora_weights(
             folder, transformer_lora_layers={k: v.contiguous() for k, v in layers.items()}, transformer_lora_adapter_metadata=metadata, safe_serialization=True,
         )
+        return Path(folder) / "pytorch_lora_weights.safetensors"

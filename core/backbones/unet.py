@@ -6,8 +6,6 @@ and `schedule` a DiffusionSchedule, whose transition is linear in it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,8 +20,8 @@ from ..config import RunConfig
 from ..errors import UserError
 from ..sampling.diffusion import DiffusionSchedule, from_scheduler
 from .base import Conditions
+from .device import choose_device, fastest
 from .names import check_model, model_path
-from .sd3 import choose_device
 
 MEASURED = 2**15  # latent numbers in the batch by which the arithmetic is chosen
 
@@ -37,19 +35,6 @@ def load(kind: type[DiffusionPipeline], path: str, **settings) -> DiffusionPipel
     except Exception as error:  # a damaged folder fails in as many ways as it has parsers
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"model: {path} cannot be loaded ({reason}). Check the folder or the name; only safetensors weights are read.", "model") from None
-
-
-def fastest(run: Callable[[str], object], kinds: tuple[str, ...] = ("float32", "bfloat16")) -> str:
-    """The arithmetic with which `run` is done first: once to warm up, then three times."""
-
-    def seconds(kind: str) -> float:
-        run(kind)
-        start = time.perf_counter()
-        for _ in range(3):
-            run(kind)
-        return time.perf_counter() - start
-
-    return min(kinds, key=seconds)
 
 
 class UNetBackbone:

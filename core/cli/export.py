@@ -24,6 +24,5 @@ def run(args: argparse.Namespace) -> int:
     target.mkdir(parents=True, exist_ok=True)
     from ..loading import open_run
 
-    open_run(source, args.iteration).backbone.export_lora(target)
-    print(target / "pytorch_lora_weights.safetensors")
+    print(open_run(source, args.iteration).backbone.export_lora(target))
     return 0

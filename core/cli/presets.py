@@ -1,10 +1,10 @@
-"""List the presets, a line each."""
+"""List the presets, a line each, in groups."""
 
 from __future__ import annotations
 
 import argparse
 
-from ..config import preset_names, preset_words
+from ..config import PRESET_GROUPS, preset_names, preset_words
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +12,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    for name in preset_names():
-        print(f"{name:16} {preset_words(name)[1]}")
+    for number, (group, title) in enumerate(PRESET_GROUPS.items()):
+        print(("\n" if number else "") + title)
+        for name in preset_names(group):
+            print(f"  {name:20} {preset_words(name)[1]}")
     return 0

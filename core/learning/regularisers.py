@@ -18,7 +18,7 @@ Regulariser = Literal["kl_latent", "w2_latent", "v_mse"]
 class NoiseSchedule(Protocol):
     """What is asked of a schedule; core.sampling.schedule.Schedule has it."""
 
-    def noise_coefficient(self, i: int, level: float) -> float: ...
+    def noise_coefficient(self, i: int, level: float, dynamics: str = ...) -> float: ...
 
     def std(self, i: int, dynamics: str, level: float) -> float: ...
 
@@ -38,7 +38,7 @@ def kl_latent(
     """KL between the transitions of policy and reference at step i, [B], for means [B, ...].
 
     include_dt: the exact Gaussian KL, / (2 s^2), as published (DiverseGRPO eq. 6). Otherwise / (2 g^2), the form in the
-    public Flow-GRPO code, smaller by |dt|. CPS has no dt in its std, so both are / (2 s^2). Raises ValueError if s is 0.
+    public Flow-GRPO code, smaller by |dt|. CPS and DDIM have no dt in their std, so both are / (2 s^2). Raises ValueError if s is 0.
     """
     return _mean_square(mean, reference_mean) / (2 * _kl_scale(i, schedule, level=level, dynamics=dynamics, include_dt=include_dt) ** 2)
 
@@ -106,11 +106,11 @@ def equal_budget_weight(
 
 
 def _kl_scale(i: int, schedule: NoiseSchedule, *, level: float, dynamics: str, include_dt: bool) -> float:
-    """The std by which a KL divides: s, or g where the KL of Flow-SDE leaves dt out."""
+    """The std by which a KL divides: s, or g where the KL of an SDE leaves dt out."""
     std = schedule.std(i, dynamics, level)
     if std == 0:
         raise ValueError(f"step {i} of {dynamics} at noise level {level:g} is deterministic; a KL is not defined there.")
-    return schedule.noise_coefficient(i, level) if dynamics == "flow_sde" and not include_dt else std
+    return schedule.noise_coefficient(i, level, dynamics) if dynamics in ("flow_sde", "dance_sde") and not include_dt else std
 
 
 def _mean_square(a: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

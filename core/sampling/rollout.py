@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -16,25 +16,33 @@ Velocity = Callable[[torch.Tensor, int], torch.Tensor]  # (x (B, C, H, W) float3
 
 @dataclass
 class Trajectories:
-    """B rollouts. With S recorded steps: `latents`, `next_latents` (B, S, C, H, W), `log_probs` (B, S), all float32."""
+    """B rollouts. With S recorded steps: `latents`, `next_latents`, `velocities` (B, S, C, H, W), `log_probs` (B, S), all float32."""
 
     final: torch.Tensor  # (B, C, H, W), x_T
     latents: torch.Tensor
     next_latents: torch.Tensor
+    velocities: torch.Tensor  # what the model gave at `latents`
     log_probs: torch.Tensor
 
+    def __getitem__(self, rows: torch.Tensor) -> "Trajectories":
+        return Trajectories(*(getattr(self, f.name)[rows] for f in fields(self)))
 
-def renoise(x0: torch.Tensor, sigma: float, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    """Clean latents x0 (B, C, H, W) taken back to noise level sigma, (1 - sigma) x0 + sigma eps; eps of row b from generator b.
+    @classmethod
+    def cat(cls, parts: list["Trajectories"]) -> "Trajectories":
+        return cls(*(torch.cat([getattr(t, f.name) for t in parts]) for f in fields(cls)))
 
-    Where a rollout starts that continues a finished picture (HRF, arXiv 2410.08315; the port to flow models is our choice).
-    Repeat an anchor's row for every continuation of it. Raises ValueError for a sigma outside 0 to 1 or a generator too many or too few.
+
+def renoise(x0: torch.Tensor, coefficients: tuple[float, float], generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """Clean latents x0 (B, C, H, W) taken back to a noise level: signal x0 + noise eps; eps of row b from generator b.
+
+    coefficients: (signal, noise), from `renoise_coefficients` of a schedule. Where a rollout starts that continues a
+    finished picture (HRF, arXiv 2410.08315; the port to flow models is our choice). Repeat an anchor's row for every
+    continuation of it. Raises ValueError for a generator too many or too few.
     """
-    if not 0 <= sigma <= 1:
-        raise ValueError(f"sigma is {sigma}; use 0 to 1.")
     if len(generators) != len(x0):
         raise ValueError(f"there are {len(generators)} generators for {len(x0)} latents; give one per picture.")
-    return (1 - sigma) * x0.float() + sigma * draw(generators, x0.shape[1:]).to(x0.device)
+    signal, noise = coefficients
+    return signal * x0.float() + noise * draw(generators, x0.shape[1:]).to(x0.device)
 
 
 @torch.no_grad()
@@ -69,7 +77,7 @@ def rollout(
     x = draw(generators, shape).to(device)  # (B, C, H, W)
     if initial is not None:
         x = initial.detach().float().to(device)
-    latents, followers, log_probs = [], [], []
+    latents, followers, velocities, log_probs = [], [], [], []
     for i in range(start, schedule.steps):
         between()
         v = velocity(x, i)
@@ -78,9 +86,10 @@ def rollout(
             if i in record:
                 latents.append(x)
                 followers.append(transition.x_next)
+                velocities.append(v)
                 log_probs.append(transition.log_prob)
         else:
             transition = step(v, x, i, schedule, dynamics="ode", level=0.0)
         x = transition.x_next
     stack = lambda parts: torch.stack(parts, dim=1) if parts else torch.empty(len(x), 0, device=device)
-    return Trajectories(x, stack(latents), stack(followers), stack(log_probs))
+    return Trajectories(x, stack(latents), stack(followers), stack(velocities), stack(log_probs))

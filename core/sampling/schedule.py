@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-Dynamics = Literal["flow_sde", "dance_sde", "cps", "ode"]
+Dynamics = Literal["flow_sde", "dance_sde", "cps", "ddim", "ode"]  # ddim: of a DiffusionSchedule only
 PURE_NOISE = 1 - 1e-6  # a sigma above this is 1 but for rounding of a float32 scheduler
 
 
@@ -55,6 +55,14 @@ class Schedule:
         if not 0 <= i < self.steps:
             raise IndexError(f"step index is {i}; use 0 to {self.steps - 1}.")
         return self.sigma(i + 1) - self.sigma(i)
+
+    def renoise_coefficients(self, i: int) -> tuple[float, float]:
+        """(signal, noise) such that signal x0 + noise eps is a clean x0 brought to the level before step i: (1 - sigma, sigma)."""
+        return 1 - self.sigma(i), self.sigma(i)
+
+    def clean_coefficients(self, i: int) -> tuple[float, float]:
+        """(c_x, c_v) such that x0_hat = c_x x + c_v v, the clean latents as foreseen before step i: (1, -sigma)."""
+        return 1.0, -self.sigma(i)
 
     def noise_coefficient(self, i: int, level: float, dynamics: Dynamics = "flow_sde") -> float:
         """g_i, the noise per square root of dt, of the two kinds that are SDEs.

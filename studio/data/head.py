@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from core.config import LIVE, RunConfig
+from core.plan import plan
 from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
@@ -137,7 +138,7 @@ def info(run: Run, db: Database) -> dict[str, Any]:
         "name": run.name,
         "config": config.model_dump(mode="json"),
         "preset": describe(config),
-        "trained": list(config.trained_steps),
+        "trained": list(plan(config, 1).trained),
         "prompts": [{"prompt": i, "text": text, "mapped": i in mapped} for i, text in enumerate(config.prompts)],
         "looks": _looks(db),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.config import FIELDS, RunConfig, load_preset, preset_names, preset_path, preset_words
 from core.errors import UserError
+from core.plan import plan
 from core.runs import folder
 
 from .settings import settings
@@ -46,6 +47,15 @@ COST = (
     "updates_per_iteration",
     "micro_batch",
     "dynamics",
+    "window",
+    "window_size",
+    "window_fraction",
+    "hrf_start",
+    "hrf_anchors_per_prompt",
+    "hrfd_num_eval",
+    "hrfd_stride",
+    "hrfd_refresh_every",
+    "shaping_dense",
     "perceptual",
     "device",
     "dtype",
@@ -67,7 +77,7 @@ def load(name: str) -> RunConfig:
 def describe(config: RunConfig) -> dict[str, Any]:
     """The preset that `config` is or is nearest to, and in how many fields of the method it differs."""
     found = []
-    for name in preset_names():
+    for name in (*preset_names(), *preset_names("rivals")):
         preset = load(name)
         changed = sum(getattr(preset, field) != getattr(config, field) for field in METHOD)
         other = sum(getattr(preset, field) != getattr(config, field) for field in ("rewards", "prompts", "model"))
@@ -79,10 +89,10 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 
 def schedule(config: RunConfig) -> dict[str, Any]:
-    """What the small picture on a card draws."""
+    """What the small picture on a card draws: the plan of the first iteration."""
     return {
         "steps": config.steps,
-        "trained": list(config.trained_steps),
+        "trained": list(plan(config, 1).trained),
         "leash": config.sa_reg_steps,
         "bonus": config.creative_beta > 0,
         "pull": config.pull > 0,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.cli import main
-from core.config import FIELDS, ROOT, RunConfig
+from core.config import FIELDS, PRESET_GROUPS, ROOT, RunConfig
 from core.runs import folder
 
 SHAM = ["--set", "model=sham"]  # passes for a model until it is loaded
@@ -121,15 +121,13 @@ def test_help_lists_every_setting_with_its_words(capsys):
         assert f"\n  {name} = " in shown and field.description in shown
 
 
-def test_presets_are_listed_with_their_sentence(capsys):
+def test_presets_are_listed_in_groups_with_their_sentence(capsys):
     assert main(["presets"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[0] == "collapse-demo" and {line.split()[0] for line in lines} >= {
-        "collapse-demo",
-        "flow-grpo",
-        "flow-grpo-kl",
-        "diverse-grpo",
-    }
+    groups = [block.splitlines() for block in capsys.readouterr().out.split("\n\n")]
+    named = [[line.split()[0] for line in lines] for _, *lines in groups]
+    assert named[0][0] == "collapse-demo" and {"flow-grpo", "diverse-grpo", "drift-style", "hrf", "hrf-d", "ddpo"} <= set(named[0])
+    assert "mix-grpo" in named[1] and "sd15-ddpo" in named[2] and len(groups) == len(PRESET_GROUPS)
+    lines = [line for _, *members in groups for line in members]
     assert all(len(line.split()) > 4 for line in lines)
 
 

@@ -8,6 +8,7 @@ import pytest
 from working import answers, events, metrics, pictures, send, status, work
 
 from core import control
+from core.config import LIVE
 from core.training import Trainer
 
 pytestmark = pytest.mark.usefixtures("prompt_answers")
@@ -33,7 +34,7 @@ def test_dials_change_between_iterations_and_wrong_ones_are_answered_in_a_senten
     )
     assert work(run) == 0
     said = answers(run)
-    live = "These can change: creative_beta, sa_reg_steps, sa_reg_weight, noise_level, learning_rate, pull."
+    live = f"These can change: {', '.join(LIVE)}."
     assert said[:3] == ["ok", "ok", f"seed: Seed is fixed when the run starts. {live}"]
     assert said[3] == "creative_beta: Diversity bonus is 9. Use 0 to 3." and "too small to be trained" in said[4]
     assert (

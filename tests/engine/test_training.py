@@ -84,7 +84,7 @@ def test_leash_is_the_weighted_gap_of_the_velocities(make_trainer):
     perturb(trainer)
     prompt = int(np.random.default_rng([0, 1]).choice(2, 1)[0])
     conditions = trainer.conditions([prompt], 8)
-    paths = trainer.sample(conditions, trainer.seeds(TRAIN, 1, prompt, 8), stochastic=trainer.config.trained_steps)
+    paths = trainer.sample(conditions, trainer.seeds(TRAIN, 1, prompt, 8), stochastic=trainer.config.trainable_steps)
     expected = []
     for i in range(2):
 
@@ -201,7 +201,7 @@ def calls_of_an_iteration(trainer) -> int:
     config = trainer.config
     chunks = sum(len(update) for update in trainer._updates(config.prompts_per_iteration, config.group_size))
     decodes = math.ceil(config.prompts_per_iteration * config.group_size / config.micro_batch)
-    return chunks * config.steps + decodes + chunks * len(config.trained_steps)
+    return chunks * config.steps + decodes + chunks * len(config.trainable_steps)
 
 
 @pytest.mark.parametrize("warm", [0, 1])

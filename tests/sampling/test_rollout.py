@@ -61,14 +61,14 @@ def test_a_plain_rollout_is_the_loop_written_out():
 
 def test_start_0_is_the_plain_rollout_bit_by_bit():
     """From sigma 1 nothing of the anchor is left, and the generators of the same seeds give the plain rollout's noise."""
-    initial = renoise(anchors(), 1.0, picture_generators(SEEDS))
+    initial = renoise(anchors(), (0.0, 1.0), picture_generators(SEEDS))
     assert same(run(), run(initial=initial))
     assert same(run(), run(start=0))
 
 
 def test_a_late_start_makes_no_step_before_it():
     visited, asked = [], []
-    initial = renoise(anchors(), even(6).sigma(3), picture_generators(SEEDS))
+    initial = renoise(anchors(), even(6).renoise_coefficients(3), picture_generators(SEEDS))
     got = run(lambda x, i: visited.append((i, x.clone())) or pull(x, i), stochastic=(3, 4), start=3, initial=initial, between=lambda: asked.append(None))
     assert [i for i, _ in visited] == [3, 4, 5] and len(asked) == 3
     assert torch.equal(visited[0][1], initial)
@@ -77,7 +77,7 @@ def test_a_late_start_makes_no_step_before_it():
 
 def test_no_gradient_reaches_a_step_before_the_start():
     weights = torch.full((6,), 0.3, requires_grad=True)
-    initial = renoise(anchors(), even(6).sigma(3), picture_generators(SEEDS))
+    initial = renoise(anchors(), even(6).renoise_coefficients(3), picture_generators(SEEDS))
     got = run(lambda x, i: weights[i] * x, stochastic=(3, 4), start=3, initial=initial)
     for s, i in enumerate((3, 4)):
         x = got.latents[:, s]
@@ -89,7 +89,7 @@ def test_no_gradient_reaches_a_step_before_the_start():
 def test_noise_of_the_anchor_does_not_come_back_in_a_step():
     """The same seeds serve for both: the first step's noise must not be the one that is in the latents."""
     sigma, generators = even(6).sigma(3), picture_generators(SEEDS)
-    initial = renoise(torch.zeros(3, *SHAPE), sigma, generators)
+    initial = renoise(torch.zeros(3, *SHAPE), (1 - sigma, sigma), generators)
     got = run(stochastic=(3,), start=3, initial=initial)
     made = step(pull(initial, 3), initial, 3, even(6), dynamics="flow_sde", level=0.7, x_next=got.next_latents[:, 0])
     first = (got.next_latents[:, 0] - made.mean) / made.std
@@ -99,12 +99,12 @@ def test_noise_of_the_anchor_does_not_come_back_in_a_step():
 
 def test_members_share_the_anchor_and_nothing_else():
     x0, sigma = anchors(), 0.4
-    first, second = (renoise(x0, sigma, picture_generators(seeds)) for seeds in (SEEDS, [1, 2, 3]))
+    first, second = (renoise(x0, (1 - sigma, sigma), picture_generators(seeds)) for seeds in (SEEDS, [1, 2, 3]))
     noise = (first - (1 - sigma) * x0) / sigma
     for b, seed in enumerate(SEEDS):
         torch.testing.assert_close(noise[b], torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed)), atol=1e-5, rtol=1e-5)
     assert not torch.equal(first, second)
-    assert torch.equal(renoise(x0, 0.0, picture_generators(SEEDS)), x0)
+    assert torch.equal(renoise(x0, (1.0, 0.0), picture_generators(SEEDS)), x0)
 
 
 @pytest.mark.parametrize("start", [0, 10, 30])
@@ -118,7 +118,7 @@ def test_continuing_a_sample_keeps_the_distribution(start):
         return (x - (1 - sigma) * mean) * (sigma - (1 - sigma) * std**2) / variance - mean
 
     x0 = mean + std * torch.randn((1, *shape), generator=torch.Generator().manual_seed(3))
-    initial = renoise(x0, schedule.sigma(start), picture_generators([4]))
+    initial = renoise(x0, schedule.renoise_coefficients(start), picture_generators([4]))
     got = rollout(velocity, schedule, [4], shape, dynamics="dance_sde", level=0.3, stochastic=tuple(range(start, 39)), start=start, initial=initial)
     assert got.final.mean().item() == pytest.approx(mean, abs=0.02)
     assert got.final.std().item() == pytest.approx(std, rel=0.05)
@@ -138,7 +138,7 @@ def test_nothing_recorded_and_nothing_stochastic():
 
 def test_a_picture_depends_on_its_own_seed_and_anchor():
     x0 = torch.stack([anchors(k)[0] for k in range(3)])
-    initial = renoise(x0, even(6).sigma(2), picture_generators(SEEDS))
+    initial = renoise(x0, even(6).renoise_coefficients(2), picture_generators(SEEDS))
     whole = run(stochastic=(2, 3, 4), start=2, initial=initial)
     alone = run(stochastic=(2, 3, 4), start=2, initial=initial[1:2], seeds=SEEDS[1:2])
     torch.testing.assert_close(alone.final[0], whole.final[1], atol=1e-6, rtol=1e-6)
@@ -156,6 +156,4 @@ def test_senseless_requests_are_refused():
         with pytest.raises(ValueError, match=words):
             run(**more)
     with pytest.raises(ValueError, match="2 generators for 3"):
-        renoise(anchors(), 0.5, picture_generators([1, 2]))
-    with pytest.raises(ValueError, match="sigma is 1.5"):
-        renoise(anchors(), 1.5, picture_generators(SEEDS))
+        renoise(anchors(), (0.5, 0.5), picture_generators([1, 2]))

@@ -1,0 +1,31 @@
+"""Where and in which arithmetic a model computes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from ..errors import UserError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """auto takes cuda, then mps, then cpu. Raises UserError if the wanted one is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted != "auto" and not there[wanted]:
+        raise UserError(f"device: {wanted} is not available on this computer. Use auto or cpu.", "device")
+    return torch.device(wanted if wanted != "auto" else next(name for name, here in there.items() if here))
+
+
+def fastest(run: Callable[[str], object], kinds: tuple[str, ...] = ("float32", "bfloat16")) -> str:
+    """The arithmetic with which `run` is done first: once to warm up, then three times."""
+
+    def seconds(kind: str) -> float:
+        run(kind)
+        start = time.perf_counter()
+        for _ in range(3):
+            run(kind)
+        return time.perf_counter() - start
+
+    return min(kinds, key=seconds)

@@ -1,0 +1,123 @@
+"""Every method on the one loop, on a tiny model: exact replay, exact resume, and the mark that tells a method from the base."""
+
+import numpy as np
+import pytest
+import torch
+
+from core import sampler, training
+from core.learning.selection import select
+
+METHODS = {
+    "fast": {"window": "fast_random", "window_size": 1, "dynamics": "cps", "noise_level": 0.8},
+    "dance": {"window": "random_fraction", "dynamics": "dance_sde", "noise_level": 0.3},
+    "mix": {"window": "mix_progressive", "window_size": 1, "window_interval": 1},
+    "guard": {"objective": "guard"},
+    "gardo": {"advantage": "novelty"},
+    "ddpo statistics": {"advantage": "history", "adv_history_size": 16, "adv_history_min": 8},
+    "subset": {"subset_mode": "min_variance", "subset_k": 4},
+    "prompt noise": {"prompt_noise_scale": 0.3, "prompt_noise_tau1": 0.2},
+    "prompt noise on both": {"prompt_noise_scale": 0.3, "prompt_noise_tau1": 0.2, "guidance": 2.0, "prompt_noise_uncond": True, "prompt_noise_resample": "per_trajectory"},
+    "shaping": {"shaping_alpha": 0.5},
+    "shaping by memory": {"shaping_alpha": 0.5, "shaping_potential": "nn_memory"},
+    "dense shaping": {"shaping_alpha": 0.5, "shaping_dense": True},
+    "drift": {"subset_mode": "min_variance", "subset_k": 4, "prompt_noise_scale": 0.1, "shaping_alpha": 0.5},
+    "hrf early": {"window": "hrf_early", "hrf_anchors_per_prompt": 2},
+    "hrf latter": {"window": "hrf_latter"},
+    "hrf full rollout": {"window": "hrf_latter", "hrf_start": "full_rollout"},
+    "hrf dynamic": {"window": "hrf_dynamic", "hrfd_num_eval": 2, "hrfd_stride": 1, "hrfd_refresh_every": 2},
+    "together": {"window": "mix_frozen", "window_size": 2, "creative_beta": 0.5, "sa_reg_steps": 2, "prompt_noise_scale": 0.1, "subset_mode": "trim", "subset_low": 1, "subset_high": 1},
+}
+
+
+def state(trainer) -> dict:
+    return {**{n: v.copy() for n, v in trainer.tensors().items()}, "scalars": trainer.scalars()}
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and a["scalars"] == b["scalars"] and all(np.array_equal(a[n], b[n]) for n in a if n != "scalars")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_replay_is_exact_and_a_run_resumes_bit_by_bit(make_trainer, name):
+    options = {"steps": 6, "updates_per_iteration": 2, "cluster_min_spread": 0.0, **METHODS[name]}
+    straight = make_trainer(**options)
+    for number in (1, 2, 3):
+        metrics = straight.iterate(number).metrics
+        assert metrics["first_ratio"] == 0.0 and np.isfinite(metrics["grad_norm"]) and metrics["grad_norm"] > 0
+        if number == 2:
+            kept, scalars = {n: v.copy() for n, v in straight.tensors().items()}, straight.scalars()
+    resumed = make_trainer(**options)
+    resumed.load(kept, scalars)
+    resumed.iterate(3)
+    assert same(state(straight), state(resumed))
+
+
+def test_trainer_executes_the_plan(make_trainer, monkeypatch):
+    """Steps whose transition is replayed are those of the plan, and no other step is recorded."""
+    trainer = make_trainer(steps=8, window="mix_progressive", window_size=2, window_interval=1, updates_per_iteration=1, micro_batch=64)
+    seen, plain = [], training.step
+    monkeypatch.setattr(training, "step", lambda v, x, i, *a, **k: (seen.append(i), plain(v, x, i, *a, **k))[1])
+    for number in (1, 2, 3):
+        seen.clear()
+        trainer.iterate(number)
+        assert tuple(seen) == trainer.plan(number).trained == (number - 1, number)
+
+
+def test_late_start_goes_on_from_the_anchor(make_trainer):
+    """Nothing is drawn before the start, every member of a group shares its anchor, and pictures stay near it at a late start."""
+    trainer = make_trainer(steps=6, window="hrf_latter", hrf_anchors_per_prompt=2, prompts_per_iteration=1)
+    called = []
+    plain = trainer.backbone.velocity
+    trainer.backbone.velocity = lambda x, i, *a, **k: (called.append(i), plain(x, i, *a, **k))[1]
+    made = trainer.iterate(1)
+    start = trainer.plan(1).start
+    assert called.count(0) == 1  # the anchors' own rollout
+    assert start >= 3 and made.metrics["window"] == [start, list(range(start, 5))]
+    assert len(made.group.prompts) == 2 and len(set(made.group.seeds)) == len(made.group.seeds)
+    anchors = trainer.anchors(1, [made.group.prompts[0]])
+    assert anchors.shape[0] == 2 and not torch.equal(anchors[0], anchors[1])
+
+
+def test_late_start_from_the_beginning_is_the_plain_rollout(make_trainer):
+    trainer = make_trainer(steps=6)
+    conditions, seeds = trainer.conditions([0], 4), trainer.seeds(training.TRAIN, 1, 0, 4)
+    plain = trainer.sample(conditions, seeds, stochastic=(0, 1, 2))
+    late = trainer.sample(conditions, seeds, stochastic=(0, 1, 2), anchors=torch.randn(4, *trainer.backbone.latent_shape), start=0)
+    torch.testing.assert_close(plain.final, late.final)
+
+
+def test_dynamic_start_is_kept_until_it_is_chosen_anew(make_trainer, monkeypatch):
+    trainer = make_trainer(steps=6, window="hrf_dynamic", hrfd_num_eval=1, hrfd_refresh_every=3)
+    choices = iter([2, 3])
+    monkeypatch.setattr(sampler, "hrfd_start", lambda *a: next(choices))
+    assert [trainer.iterate(n).metrics["window"][0] for n in (1, 2, 3, 4)] == [2, 2, 2, 3]
+
+
+def test_dropped_pictures_teach_nothing(make_trainer, monkeypatch):
+    trainer = make_trainer(subset_mode="min_variance", subset_k=4, group_size=8, prompts_per_iteration=1)
+    taken = []
+    plain = trainer._learn
+    monkeypatch.setattr(trainer, "_learn", lambda paths, conditions, seeds, advantages, *a: (taken.append(advantages), plain(paths, conditions, seeds, advantages, *a))[1])
+    made = trainer.iterate(1)
+    kept = select(made.group.quality, "min_variance", keep=4).flatten()
+    assert kept.sum() == 4 and (taken[0][~kept] == 0).all() and (taken[0][kept] != 0).any()
+    assert made.metrics["kept"]["share"] == 0.5
+
+
+def test_prompt_noise_changes_training_pictures_and_never_those_that_are_shown(make_trainer):
+    clean, noisy = make_trainer(), make_trainer(prompt_noise_scale=0.5, prompt_noise_tau1=0.2)
+    seeds = clean.seeds(training.SAMPLE, 0, 0, 2)
+    pair = [t.pictures(0, seeds, purpose=training.SAMPLE, base=False) for t in (clean, noisy)]
+    assert torch.equal(*pair)
+    groups = [t.iterate(1).group.images for t in (clean, noisy)]
+    assert not torch.equal(*groups)
+
+
+def test_dense_form_that_adds_nothing_in_total_moves_credit_only(make_trainer, monkeypatch):
+    trainer = make_trainer(steps=6, shaping_alpha=1.0, shaping_dense=True, shaping_terminal_zero=True, shaping_gate="none", rewards={"brightness": 1.0})
+    taken, plain = [], trainer._shaped
+    monkeypatch.setattr(trainer, "_shaped", lambda *a: taken.append(plain(*a)) or taken[-1])
+    trainer.iterate(1)
+    values, per_step = taken[0]
+    assert torch.allclose(per_step[:, 0], torch.zeros(len(per_step)), atol=1e-6)  # from the start on, nothing is added
+    assert per_step[:, 1:].abs().max() > 1e-3
