@@ -70,22 +70,14 @@ class Evaluator:
         return Measure(iteration, float(np.mean(rewards)), float(np.mean(clips)), float(np.mean(pixels)))
 
 
-def trajectory(run: Run) -> list[Measure]:
-    """The base and every checkpoint that the run kept."""
+def trajectory(run: Run, yardstick: dict[str, float]) -> list[Measure]:
+    """The base and every checkpoint that the run kept, rewards on the scale that `yardstick` (a rewards.json) says."""
     saved = checkpoints.all_of(run)
     trainer = open_run(run, saved[-1] if saved else None)
+    trainer.rewards.load_state_dict(yardstick)
     evaluator = Evaluator(trainer)
     measures = [evaluator.measure(0)]
     for iteration in saved:
         restore(trainer, run, iteration)
         measures.append(evaluator.measure(iteration))
     return measures
-
-
-def at_reward(measures: list[Measure], reward: float, space: str) -> float:
-    """Variety where a trajectory first reaches `reward`, interpolated between checkpoints; nan if it never does."""
-    for before, after in zip(measures, measures[1:]):
-        if before.reward <= reward <= after.reward:
-            share = (reward - before.reward) / max(after.reward - before.reward, 1e-12)
-            return getattr(before, space) * (1 - share) + getattr(after, space) * share
-    return float("nan")

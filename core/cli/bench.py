@@ -1,32 +1,63 @@
 """Speed tables.
 
     python -m core bench iteration           # one iteration of the collapse demo, by phase
+    python -m core bench presets             # time and memory of every preset on the embedded model
+    python -m core bench pareto --seeds 3    # every method, reward against variety (hours on two cores)
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from ..config import load_preset
+from ..config import ROOT, load_preset, preset_names
 from ..errors import UserError
 from ..runs import folder
+from . import pareto
 from .train import check_before_loading
 
 PHASES = {"rollout": "rollout", "decode": "decode", "reward": "reward", "diversity": "embed, cluster, bonus", "update": "update", "write": "write"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("iteration",), nargs="?", default="iteration")
+    parser.add_argument("what", choices=("iteration", "presets", "pareto"), nargs="?", default="iteration")
     parser.add_argument("--preset", default="collapse-demo")
     parser.add_argument("--iterations", type=int, default=5, help="measured iterations, after one that warms up")
+    pareto.add(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.iterations < 1:
         raise UserError(f"iterations: {args.iterations}. Use at least 1.")
+    return {"iteration": iteration, "presets": presets, "pareto": pareto.run}[args.what](args)
+
+
+def presets(args: argparse.Namespace) -> int:
+    """Every preset of the embedded model in a process of its own, since the peak of memory is a process's."""
+    print(f"{'preset':20} {'s/iteration':>12} {'whole run':>10} {'peak memory':>12}")
+    for group in ("", "rivals"):
+        for name in preset_names(group):
+            with tempfile.TemporaryDirectory() as scratch:
+                run = folder.Run(Path(scratch) / "bench")
+                settings = {"iterations": args.iterations + 1, "base_pictures": 24, "checkpoint_every": 100_000}
+                command = [sys.executable, "-m", "core", "train", name, "--run-dir", str(run.path), "--no-map"]
+                command += [f"--set={key}={value}" for key, value in settings.items()]
+                done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+                if done.returncode:
+                    print(f"{name:20} {done.stderr.strip().splitlines()[-1]}")
+                    continue
+                with run.database(readonly=True) as db:
+                    rows = db.iterations(1)
+                pace = sum(r["duration"] for r in rows[1:]) / len(rows[1:])
+                print(f"{name:20} {pace:12.2f} {pace * load_preset(name).iterations / 60:6.1f} min {rows[-1]['memory'] / 1e9:9.2f} GB", flush=True)
+    return 0
+
+
+def iteration(args: argparse.Namespace) -> int:
     config = load_preset(args.preset).with_changes(iterations=args.iterations + 1, base_pictures=24, checkpoint_every=100_000)
     check_before_loading(config)
     import numpy as np

@@ -7,16 +7,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from ..config import load_preset
 from ..errors import UserError
 from ..runs import folder
 from .saved import run_with_checkpoint
-
-SPACES = {"clip": "clip (the bonus's own)", "pixels": "pixels (held out)"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -32,25 +28,12 @@ def run(args: argparse.Namespace) -> int:
         return claim(args.run_dir, args.seeds, args.assignments)
     if not args.runs:
         raise UserError("evaluate: name a run folder, or use --claim.")
-    for run in [run_with_checkpoint(path) for path in args.runs]:
+    runs = [run_with_checkpoint(path) for path in args.runs]
+    from ..proof import measured
+
+    for run in runs:
         show(run.name, measured(run))
     return 0
-
-
-def measured(run: folder.Run) -> list:
-    """The run's trajectory, measured once and kept in evaluation.json beside it."""
-    from ..evaluation import Measure, trajectory
-
-    kept = run.path / "evaluation.json"
-    with run.database(readonly=True) as db:
-        iteration = db.status()["iteration"]
-    if kept.exists():
-        found = json.loads(kept.read_text())
-        if found["iteration"] == iteration:
-            return [Measure(**m) for m in found["measures"]]
-    measures = trajectory(run)
-    folder.write_atomically(kept, json.dumps({"iteration": iteration, "measures": [asdict(m) for m in measures]}, indent=1))
-    return measures
 
 
 def show(name: str, measures: list) -> None:
@@ -64,32 +47,22 @@ def claim(where: Path, seeds: int, assignments: list[str]) -> int:
     import numpy as np
 
     from ..config import parse_assignments
-    from ..evaluation import at_reward
-    from ..worker import carry_out
+    from ..proof import SPACES, Interrupted, at_equal_reward, measured, trained
 
     tracks: dict[str, list[list]] = {"collapse-demo": [], "diverse-grpo": []}
     for seed in range(seeds):
         for preset, found in tracks.items():
-            run = folder.Run(where / f"{preset}-{seed}")
-            if not run.exists():
-                config = load_preset(preset).with_changes(**parse_assignments(assignments), seed=seed, checkpoint_every=5, keep_checkpoints=10_000)
-                run = folder.create(run.path, config)
-            with run.database(readonly=True) as db:
-                finished = db.status()["state"] == "finished"
-            if not finished:
-                code = carry_out(run, resume=True)
-                if code:
-                    return code
+            config = load_preset(preset).with_changes(**parse_assignments(assignments), seed=seed, checkpoint_every=5, keep_checkpoints=10_000)
+            try:
+                run = trained(folder.Run(where / f"{preset}-{seed}"), config)
+            except Interrupted as interrupted:
+                return interrupted.code
             found.append(measured(run))
             show(run.name, found[-1])
     print(f"\ncollapse-demo against diverse-grpo, {seeds} seeds, 48 pictures a prompt, mean (smallest to largest)")
     for space, words in SPACES.items():
-        lost, kept = [], []
-        for plain, diverse in zip(tracks["collapse-demo"], tracks["diverse-grpo"]):
-            base, last = plain[0], plain[-1]
-            lost.append(1 - getattr(last, space) / getattr(base, space))
-            reward = min(last.reward, max(m.reward for m in diverse))
-            kept.append(at_reward(diverse, reward, space) / at_reward(plain, reward, space) - 1)
+        lost = [1 - getattr(plain[-1], space) / getattr(plain[0], space) for plain in tracks["collapse-demo"]]
+        kept = [at_equal_reward(diverse, plain, space) for plain, diverse in zip(tracks["collapse-demo"], tracks["diverse-grpo"])]
         for label, values in (("collapse-demo loses", lost), ("at equal reward diverse-grpo keeps more by", kept)):
             print(f"  {words:26} {label:44} {np.mean(values):6.1%}  ({min(values):.1%} to {max(values):.1%})")
     return 0

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from core.evaluation import Evaluator, Measure, at_reward, pixel_features
+from core import proof
+from core.evaluation import Evaluator, Measure, pixel_features
+from core.proof import at_equal_reward, gain_at_equal_variety, reward_at_variety, variety_at_reward
 
 
 def track(*pairs) -> list[Measure]:
@@ -14,20 +16,51 @@ def track(*pairs) -> list[Measure]:
 
 def test_variety_at_a_reward_lies_on_the_line_between_two_checkpoints():
     measures = track((0.0, 8.0), (1.0, 6.0), (3.0, 5.0))
-    assert at_reward(measures, 0.25, "clip") == pytest.approx(8 - 0.25 * 2)
-    assert at_reward(measures, 2.0, "clip") == pytest.approx(5.5) and at_reward(measures, 2.0, "pixels") == pytest.approx(11)
+    assert variety_at_reward(measures, 0.25, "clip") == pytest.approx(8 - 0.25 * 2)
+    assert variety_at_reward(measures, 2.0, "clip") == pytest.approx(5.5) and variety_at_reward(measures, 2.0, "pixels") == pytest.approx(11)
     for m in measures:
-        assert at_reward(measures, m.reward, "clip") == pytest.approx(m.clip)
+        assert variety_at_reward(measures, m.reward, "clip") == pytest.approx(m.clip)
 
 
 def test_first_time_that_a_reward_is_reached_counts():
-    assert at_reward(track((0, 8), (2, 6), (1, 5), (3, 4)), 1.5, "clip") == pytest.approx(6.5)
-    assert at_reward(track((0, 8), (1, 6), (1, 2)), 1.0, "clip") == pytest.approx(6)
+    assert variety_at_reward(track((0, 8), (2, 6), (1, 5), (3, 4)), 1.5, "clip") == pytest.approx(6.5)
+    assert variety_at_reward(track((0, 8), (1, 6), (1, 2)), 1.0, "clip") == pytest.approx(6)
 
 
 def test_reward_that_is_never_reached_has_no_variety():
-    assert math.isnan(at_reward(track((0, 8), (1, 6)), 1.01, "clip"))
-    assert math.isnan(at_reward(track((0, 8)), 0.0, "clip"))
+    assert math.isnan(variety_at_reward(track((0, 8), (1, 6)), 1.01, "clip"))
+    assert math.isnan(variety_at_reward(track((0, 8)), 0.0, "clip"))
+
+
+def test_reward_at_a_variety_lies_on_the_line_too():
+    measures = track((0.0, 8.0), (1.0, 6.0), (3.0, 5.0))
+    assert reward_at_variety(measures, 7.0, "clip") == pytest.approx(0.5) and reward_at_variety(measures, 5.5, "clip") == pytest.approx(2.0)
+    assert reward_at_variety(measures, 1.0, "clip") == 3.0  # it never fell so far: what it reached in all
+
+
+def test_methods_are_compared_at_what_both_reach():
+    plain, diverse = track((0, 8), (2, 4), (4, 2)), track((0, 8), (2, 7), (3, 6))
+    assert at_equal_reward(diverse, plain, "clip") == pytest.approx(6 / 3 - 1)  # at reward 3
+    assert gain_at_equal_variety(diverse, plain, "clip") == pytest.approx(3 / 1 - 1)  # at variety 6
+    assert at_equal_reward(plain, plain, "pixels") == 0 and gain_at_equal_variety(plain, plain, "pixels") == 0
+
+
+def test_track_is_trained_and_measured_once(new_run, tmp_path, monkeypatch):
+    config = new_run("first", iterations=2, checkpoint_every=1).config()
+    run = proof.folder.Run(tmp_path / "track")
+    first = proof.measured(proof.trained(run, config))
+    assert [m.iteration for m in first] == [0, 1, 2]
+    monkeypatch.setattr(proof, "carry_out", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(proof, "trajectory", lambda *a: 1 / 0)
+    assert proof.measured(proof.trained(run, config)) == first
+
+
+def test_training_that_fails_ends_the_comparison_with_its_code(new_run, tmp_path, monkeypatch):
+    config = new_run("first").config()
+    monkeypatch.setattr(proof, "carry_out", lambda *a, **k: 2)
+    with pytest.raises(proof.Interrupted) as ended:
+        proof.trained(proof.folder.Run(tmp_path / "track"), config)
+    assert ended.value.code == 2
 
 
 def test_pixel_features_are_small_pictures_less_the_base_s_mean_at_unit_length():

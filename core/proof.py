@@ -1,0 +1,96 @@
+"""Methods side by side: each trained on the same seeds, measured at regular iterations, compared at equal reward and at equal variety.
+
+A track that is finished is not trained again and one that was measured is not measured again, so that a long comparison
+goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .config import RunConfig
+from .evaluation import Measure, trajectory
+from .runs import folder
+from .worker import carry_out
+
+SPACES = {"clip": "clip (the bonus's own)", "pixels": "pixels (held out)"}
+
+
+class Interrupted(Exception):
+    """A training of the comparison was stopped or failed; `code` is its exit code."""
+
+    def __init__(self, code: int):
+        super().__init__(f"a training ended with {code}")
+        self.code = code
+
+
+def trained(run: folder.Run, config: RunConfig) -> folder.Run:
+    """The run, carried out to its end; one that is there goes on. Raises Interrupted."""
+    if not run.exists():
+        folder.create(run.path, config)
+    if _state(run) != "finished":
+        code = carry_out(run, resume=True, follow=False)
+        if code or _state(run) != "finished":
+            raise Interrupted(code or 130)
+    return run
+
+
+def measured(run: folder.Run, *, scale: folder.Run | None = None) -> list[Measure]:
+    """Base and every checkpoint of the run, kept in evaluation.json beside it; rewards on `scale`'s yardstick, its own if None."""
+    kept = run.path / "evaluation.json"
+    with run.database(readonly=True) as db:
+        iteration = db.status()["iteration"]
+    yardstick = json.loads(((scale or run).path / "rewards.json").read_text())
+    if kept.exists():
+        found = json.loads(kept.read_text())
+        if (found["iteration"], found.get("yardstick")) == (iteration, yardstick):
+            return [Measure(**m) for m in found["measures"]]
+    measures = trajectory(run, yardstick)
+    found = {"iteration": iteration, "yardstick": yardstick, "measures": [asdict(m) for m in measures]}
+    folder.write_atomically(kept, json.dumps(found, indent=1))
+    return measures
+
+
+def variety_at_reward(measures: Sequence[Measure], reward: float, space: str) -> float:
+    """Variety where a track first reaches `reward`, interpolated between checkpoints; nan if it never does."""
+    return _first_crossing([m.reward for m in measures], [getattr(m, space) for m in measures], reward)
+
+
+def reward_at_variety(measures: Sequence[Measure], variety: float, space: str) -> float:
+    """Reward where a track's variety first falls to `variety`; that of the last checkpoint if it never falls so far."""
+    values = [getattr(m, space) for m in measures]
+    found = _first_crossing([-v for v in values], [m.reward for m in measures], -variety)
+    return found if np.isfinite(found) else measures[-1].reward
+
+
+def at_equal_reward(method: Sequence[Measure], baseline: Sequence[Measure], space: str) -> float:
+    """Variety of the method over that of the baseline, less 1, at the highest reward that both reach."""
+    reward = min(max(m.reward for m in method), max(m.reward for m in baseline))
+    return variety_at_reward(method, reward, space) / variety_at_reward(baseline, reward, space) - 1
+
+
+def gain_at_equal_variety(method: Sequence[Measure], baseline: Sequence[Measure], space: str) -> float:
+    """Reward gained over the base by the method over that by the baseline, less 1, at the lowest variety that both fall to."""
+    lowest = lambda track: min(getattr(m, space) for m in track)
+    variety = max(lowest(method), lowest(baseline))
+    gain = lambda track: reward_at_variety(track, variety, space) - track[0].reward
+    return gain(method) / gain(baseline) - 1
+
+
+def _first_crossing(levels: Sequence[float], values: Sequence[float], level: float) -> float:
+    """`values` where `levels` first rises through `level`, on the line between two neighbours; nan if it never does."""
+    for (before, value), (after, following) in zip(zip(levels, values), zip(levels[1:], values[1:])):
+        if before <= level <= after:
+            share = (level - before) / max(after - before, 1e-12)
+            return value * (1 - share) + following * share
+    return float("nan")
+
+
+def _state(run: folder.Run) -> str:
+    with run.database(readonly=True) as db:
+        return db.status()["state"]
