@@ -94,7 +94,7 @@ def schedule(config: RunConfig) -> dict[str, Any]:
         "steps": config.steps,
         "trained": list(plan(config, 1).trained),
         "leash": config.sa_reg_steps,
-        "bonus": config.creative_beta > 0,
+        "bonus": config.creative_beta > 0 or config.shaping_alpha > 0 or config.advantage == "novelty",
         "pull": config.pull > 0,
     }
 

@@ -34,7 +34,7 @@ export function modelBox() {
     return { node, state, radio: $('input', node) };
   };
   const emoji = option('emoji-sd3', 'Emoji SD3', '64 px, comes built in'),
-    other = option('', 'Folder or hub name', 'a Stable Diffusion 3 pipeline');
+    other = option('', 'Folder or hub name', 'Stable Diffusion 1 to 3.5, or DDPM');
   const said = h('p', { class: 'said' });
   form.draws.push(() => {
     const ships = form.values.model === 'emoji-sd3',

@@ -258,6 +258,12 @@ function walk(event) {
   next.focus();
 }
 
+/** What is paid beside the reward, in a sentence. */
+function payment(plan) {
+  if (form.values.creative_beta > 0) return `Bonus β ${plain(form.values.creative_beta)}.`;
+  return plan.bonus ? 'Pictures unlike the others are paid.' : 'No bonus for rare looks.';
+}
+
 function draw() {
   if (!form.known) return;
   for (const pc of root.querySelectorAll('.pc[role=radio]')) {
@@ -303,7 +309,7 @@ function drawSchedule() {
   if (!plan || place.dataset.key === key || !place.clientWidth) return;
   place.dataset.key = key;
   place.replaceChildren(scheduleMap(plan, place.clientWidth));
-  say($('.read', root), `${inWords(plan)}${plan.bonus ? ` Bonus β ${plain(form.values.creative_beta)}.` : ' No bonus for rare looks.'}`);
+  say($('.read', root), `${inWords(plan)} ${payment(plan)}`);
 }
 
 function drawBudget() {
