@@ -6,6 +6,7 @@ and `schedule` a DiffusionSchedule, whose transition is linear in it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def load(kind: type[DiffusionPipeline], path: str, **settings) -> DiffusionPipel
         raise UserError(f"model: {path} cannot be loaded ({reason}). Check the folder or the name; only safetensors weights are read.", "model") from None
 
 
-class UNetBackbone:
+class UNetBackbone(ABC):
     """See backbones.base.Backbone. A subclass says what it loads, what the UNet is given, and where the LoRA goes."""
 
     lora_targets: list[str]
@@ -67,13 +68,13 @@ class UNetBackbone:
             parameter.data = parameter.data.float()
         self.arithmetic = wanted if wanted != "auto" else self._fastest()
 
+    @abstractmethod
     def _load(self, path: str, stored: torch.dtype) -> tuple[DiffusionPipeline, nn.Module | None]:
         """(pipeline with unet and scheduler, autoencoder or None for a model of pixels). Raises UserError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _predict(self, x: torch.Tensor, timestep: torch.Tensor, conditions: Conditions, guidance: float) -> torch.Tensor:
         """What the UNet says of x (B, C, H, W) at timestep (B,), already led by the guidance."""
-        raise NotImplementedError
 
     def _sides(self, resolution: int | None) -> tuple[int, int]:
         """(H, W) of a latent. Raises UserError if the model says no size, or cannot draw the one that is asked for."""
@@ -110,8 +111,9 @@ class UNetBackbone:
         except ValueError as error:
             raise UserError(f"model: its scheduler cannot be used ({error}) Use a model of the DDPM family, or other steps.", "model") from None
 
+    @abstractmethod
     def encode(self, prompts: list[str], *, guidance: float) -> Conditions:
-        raise NotImplementedError
+        """See backbones.base.Backbone."""
 
     def velocity(self, x: torch.Tensor, i: int, schedule: DiffusionSchedule, conditions: Conditions, *, guidance: float) -> torch.Tensor:
         """What the model predicts at step i, float32 (B, C, H, W): epsilon, v or x0, as `schedule.prediction` says."""
