@@ -26,7 +26,7 @@ with no_stubs():
             )
 
 
-SCREENS = (("setup", "Setup"), ("live", "Live"))
+SCREENS = (("setup", "Setup"), ("live", "Live"), ("compare", "Compare"), ("runs", "Runs"), ("lesson", "Lesson"))
 
 
 def screens() -> gr.Blocks:

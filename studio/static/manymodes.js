@@ -5,8 +5,11 @@ import { installKeys } from './lib/keys.js';
 import { strip } from './views/strip.js';
 import { setup } from './views/setup.js';
 import { live } from './views/live.js';
+import { compare } from './views/compare.js';
+import { runs } from './views/runs.js';
+import { lesson } from './views/lesson.js';
 
-const VIEWS = { strip, setup, live };
+const VIEWS = { strip, setup, live, compare, runs, lesson };
 
 function mount(place) {
   if (place.dataset.mounted) return;

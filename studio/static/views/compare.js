@@ -1,0 +1,5 @@
+// The Compare screen.
+
+export function compare(root) {
+  root.textContent = '';
+}

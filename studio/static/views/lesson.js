@@ -1,0 +1,5 @@
+// The Lesson screen.
+
+export function lesson(root) {
+  root.textContent = '';
+}

@@ -1,0 +1,5 @@
+// The Runs screen.
+
+export function runs(root) {
+  root.textContent = '';
+}
