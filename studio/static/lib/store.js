@@ -19,13 +19,14 @@ export const state = {
   dots: new Dots(),
   runs: [],
   order: 'look',
+  draft: null,
   failures: 0,
 };
 
 const listeners = {};
 /**
  * Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, theme, screen,
- * lost, runs, fit.
+ * lost, runs, fit, draft (state.draft holds settings that Setup should show).
  */
 export function on(names, f) {
   for (const name of names.split(' ')) (listeners[name] ||= []).push(f);
