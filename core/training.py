@@ -163,6 +163,8 @@ class Trainer(Sampler):
         """The plan, and for a late start the anchors (P, C, H, W) from which the rollout goes on."""
         config = self.config
         planned = self.plan(iteration, self.start)
+        if not planned.chosen:
+            self.start = None  # a window that was turned away from HRF-D and back chooses anew
         if not config.window.startswith("hrf") or (config.hrf_start == "full_rollout" and not planned.chosen):
             return planned, None
         anchors = self.anchors(iteration, prompts)

@@ -154,6 +154,7 @@ class Worker:
         self.db.add_iteration(0, 0.0, {
             "reward": 0.0, "reward_raw": {n: torch.cat([r[n] for r in raw.values()]).nanmean().item() for n in config.rewards},
             "vendi": float(np.mean(list(variety.values()))), "vendi_by_prompt": variety, "look_shares": shares, "dials": self._dials(),
+            "sigmas": trainer.levels,
         })
         folder.write_atomically(self.run.path / "rewards.json", json.dumps(trainer.rewards.state_dict()))
         base.save(self.run.path / "base.npz", self.prompts)

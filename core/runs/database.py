@@ -36,6 +36,8 @@ METRICS = {
     "corr_reward": "correlation of advantage and reward", "corr_bonus": "correlation of advantage and bonus",
     "seconds": "per phase: rollout, decode, reward, diversity, update, write",
     "dials": "the live dials in force",
+    "window": "[start, [trained steps]] of the iteration",
+    "sigmas": "of iteration 0 only: the T + 1 noise levels of a rollout",
 }
 
 

@@ -9,6 +9,7 @@ DanceGRPO decodes. Flow-GRPO: arXiv 2505.05470. DanceGRPO: 2505.07818. MixGRPO: 
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -247,6 +248,7 @@ def _generator(seed: int, iteration: int) -> np.random.Generator:
     return np.random.default_rng([seed, iteration, _STREAM])
 
 
+@functools.lru_cache(maxsize=2**14)  # a schedule that is drawn while a dial moves asks for the same draws again and again
 def _start(seed: int, iteration: int, lo: int, hi: int) -> int:
     """One of lo to hi - 1, all alike."""
     return int(_generator(seed, iteration).integers(lo, hi))

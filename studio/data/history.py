@@ -76,6 +76,7 @@ class History:
             "pictures": found["iteration"] * self.per_iteration,
             "by_prompt": by_prompt,
             "raw": found.get("reward_raw") or {},
+            "window": found.get("window"),
             "shares": self._smooth_shares(found.get("look_shares") or {}),
         }
         row["level"] = self._base_level(by_prompt)
