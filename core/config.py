@@ -65,7 +65,8 @@ class RunConfig(BaseModel):
     cluster_k: Union[Literal["eigengap"], Annotated[int, Field(ge=1, le=12)]] = dial("eigengap", "Number of clusters in a group: found by the eigengap between 2 and 6, or fixed.", group="sampling", label="Clusters")
     cluster_sigma: Literal["median", "self_tuning"] = dial("median", "Width of the affinity kernel: the median distance, or each picture's own neighbourhood.", group="sampling", label="Affinity width")
     cluster_min_spread: float = dial(0.02, "A group whose pictures are all closer than this is one cluster.", group="sampling", label="Smallest spread", ge=0, le=1)
-    perceptual: Literal["clip", "dreamsim"] = dial("clip", "The likeness measure in which pictures are compared: the embedded CLIP, or DreamSim.", group="sampling", label="Likeness measure")
+    perceptual: Literal["clip", "dreamsim"] = dial("clip", "The likeness measure in which pictures are compared: CLIP, or DreamSim (not available: its weights come as pickle only).", group="sampling", label="Likeness measure")
+    clip_model: str = dial("emoji-clip", "The CLIP behind the likeness measure and the reward clip_score: emoji-clip, a folder of a transformers CLIP, or a hub name. Emoji-clip knows emoji only.", group="sampling", label="CLIP model", min_length=1)
 
     # sampling
     steps: int = dial(10, "Denoising steps of a rollout.", group="sampling", label="Steps", symbol="T", ge=4, le=50)
@@ -235,7 +236,7 @@ def window_at(config: RunConfig, iteration: int, start: int | None = None) -> Wi
 
 FIELDS = RunConfig.model_fields
 LIVE = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["live"])
-TEXT = ("model", "prompts", "reward_file")  # fields in which 3e-4 is a text, not a number
+TEXT = ("model", "clip_model", "prompts", "reward_file")  # fields in which 3e-4 is a text, not a number
 
 
 def _amount(number: float) -> str:

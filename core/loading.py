@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import diffusers
+import torch
 import transformers
 
 from .backbones.base import Backbone
@@ -12,6 +13,7 @@ from .backbones.ddpm import DDPM
 from .backbones.names import check_kind, check_model, model_path
 from .backbones.sd import StableDiffusion
 from .backbones.sd3 import SD3
+from .clip_names import EMBEDDED, clip_source
 from .config import MODELS, RunConfig
 from .diversity import perceptual
 from .errors import UserError
@@ -37,6 +39,16 @@ def load_backbone(config: RunConfig, *, arithmetic: str | None = None) -> Backbo
     return BACKBONES[kind](config, arithmetic=arithmetic)
 
 
+def _clip(config: RunConfig) -> str:
+    """Where the CLIP of `config` is: a folder or a hub name."""
+    return str(CLIP_FOLDER) if config.clip_model == EMBEDDED else clip_source(config.clip_model)
+
+
+def load_perceptual(config: RunConfig, device: torch.device) -> perceptual.Perceptual:
+    """The likeness measure of `config`. Raises UserError."""
+    return perceptual.load(config.perceptual, device, _clip(config))
+
+
 def build_trainer(config: RunConfig, *, arithmetic: str | None = None) -> Trainer:
     """Load the model, the rewards and the likeness measure of `config`. Raises UserError."""
     for library in (diffusers, transformers):  # a person sees the bar of the run, not one for every file
@@ -44,9 +56,9 @@ def build_trainer(config: RunConfig, *, arithmetic: str | None = None) -> Traine
         library.utils.logging.set_verbosity_error()
     backbone = load_backbone(config, arithmetic=arithmetic)
     rewards = RewardSet(
-        dict(config.rewards), clip_folder=CLIP_FOLDER, style_folder=STYLE_FOLDER, style=config.reward_style, own_file=config.reward_file, device=backbone.device,
+        dict(config.rewards), clip_folder=_clip(config), style_folder=STYLE_FOLDER, style=config.reward_style, own_file=config.reward_file, device=backbone.device,
     )
-    return Trainer(config, backbone, rewards, perceptual.load(config.perceptual, backbone.device, CLIP_FOLDER))
+    return Trainer(config, backbone, rewards, load_perceptual(config, backbone.device))
 
 
 def restore(trainer: Trainer, run: Run, iteration: int) -> None:

@@ -89,8 +89,9 @@ def check_before_loading(config: RunConfig) -> None:
     check_names(config.rewards)
     if config.reward_file and not Path(config.reward_file).is_file():
         raise UserError(f"reward_file: {config.reward_file} is not a file. Name a Python file with a function score(images, prompts).", "reward_file")
-    if config.perceptual != "clip":
-        raise UserError(f"perceptual: {config.perceptual} is not available yet. Use clip.", "perceptual")
     from ..backbones.names import check_model
+    from ..clip_names import check_clip, check_likeness
 
+    check_likeness(config.perceptual)
+    check_clip(config.clip_model)
     check_model(config.model)

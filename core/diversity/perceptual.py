@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip import ImageTower, load_clip
-from ..errors import UserError
+from ..clip import Clip, load_clip
+from ..clip_names import check_likeness
 
 
 class Perceptual(Protocol):
@@ -33,23 +33,17 @@ def centre_and_normalise(features: Tensor) -> Tensor:
 
 
 class ClipPerceptual:
-    """The image half of a CLIP model as likeness measure."""
+    """The image half of a CLIP model as likeness measure, named after the model."""
 
-    name = "clip"
-
-    def __init__(self, model, image_size: int, mean, std):
-        self._features = ImageTower(model, image_size, mean, std)
+    def __init__(self, clip: Clip):
+        self.name, self._features = f"CLIP {clip.name}", clip.images
 
     def embed(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) in [0, 1] -> (B, F) float32, centred and of unit length, on the model's device."""
         return centre_and_normalise(self._features(images))
 
 
-def load(name: str, device: torch.device | str, clip_folder: Path) -> Perceptual:
-    """The likeness measure called `name`, 'clip' from `clip_folder`. Raises UserError."""
-    if name == "clip":
-        tower = load_clip(clip_folder, device).images
-        return ClipPerceptual(tower.model, tower.image_size, tower.mean.flatten().tolist(), tower.std.flatten().tolist())
-    if name == "dreamsim":
-        raise UserError("perceptual: DreamSim is not available yet; its weights do not come with the studio. Use clip.", "perceptual")
-    raise UserError(f"perceptual: {name!r} is no likeness measure. Use clip.", "perceptual")
+def load(name: str, device: torch.device | str, clip: Path | str) -> Perceptual:
+    """The likeness measure called `name`, 'clip' from the folder or hub name `clip`; why DreamSim is refused: `check_likeness`. Raises UserError."""
+    check_likeness(name)
+    return ClipPerceptual(load_clip(clip, device))

@@ -41,14 +41,14 @@ class RewardSet:
     """Named rewards with weights. Standardised on pictures of the base model, then summed.
 
     After `fit_scale`, 0 is the mean of the base and 1 one spread of the base, for each reward; equal weights then
-    mean equal say, whatever the units. Raises UserError for an unknown name, a missing model or a broken file.
+    mean equal say, whatever the units. clip_folder: or a hub name, of the CLIP behind clip_score. Raises UserError for an unknown name, a missing model or a broken file.
     """
 
     def __init__(
         self,
         weights: dict[str, float],
         *,
-        clip_folder: Path,
+        clip_folder: Path | str,
         style_folder: Path,
         style: str = "",
         own_file: str | None = None,
@@ -61,7 +61,7 @@ class RewardSet:
         self._rewards = {name: self._build(name, clip_folder, style_folder, style, own_file, device) for name in weights}
 
     @staticmethod
-    def _build(name: str, clip_folder: Path, style_folder: Path, style: str, own_file: str | None, device: torch.device | str) -> Reward:
+    def _build(name: str, clip_folder: Path | str, style_folder: Path, style: str, own_file: str | None, device: torch.device | str) -> Reward:
         if name in _PLAIN:
             return _PLAIN[name]
         if name == "own":
