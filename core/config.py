@@ -345,6 +345,9 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise UserError(f"--set {pair!r}: write it as key=value, for example --set creative_beta=0.5.")
+        if key.strip() == "prompts" and text.startswith("@"):
+            changes["prompts"] = prompt_list(text[1:])
+            continue
         try:
             changes[key.strip()] = _plain(key.strip(), yaml.safe_load(io.StringIO(text)))
         except UNREADABLE:
@@ -362,13 +365,40 @@ def _plain(name: str, value: Any) -> Any:
 def load(path: Path) -> RunConfig:
     """A RunConfig from a YAML file. Raises UserError."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, *UNREADABLE) as error:
-        reason = getattr(error, "strerror", None) or "it is not YAML"
-        raise UserError(f"{path}: the settings cannot be read ({reason}). Name a preset or a YAML file.") from None
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None)) from None
+    return read(text, path)
+
+
+def read(text: str, source: Path | str) -> RunConfig:
+    """A RunConfig from YAML; `source` names it in errors. Raises UserError."""
+    try:
+        values = yaml.safe_load(text)
+    except UNREADABLE:
+        raise _unreadable(source) from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: settings must be a list of `name: value` lines.")
+        raise UserError(f"{source}: settings must be a list of `name: value` lines.")
     return build({k: _plain(k, v) for k, v in values.items()})
+
+
+def _unreadable(source: Path | str, reason: str | None = None) -> UserError:
+    return UserError(f"{source}: the settings cannot be read ({reason or 'it is not YAML'}). Name a preset or a YAML file.")
+
+
+PROMPT_LISTS = PRESETS / "prompts"
+
+
+def prompt_list(name: str) -> tuple[str, ...]:
+    """The prompts of a shipped list (`animals`) or of a text file: one a line, lines that open with # left out. Raises UserError."""
+    shipped = {p.stem: p for p in sorted(PROMPT_LISTS.glob("*.txt"))}
+    try:
+        lines = shipped.get(name, Path(name)).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        near = difflib.get_close_matches(name, shipped, n=1)
+        hint = f"Did you mean @{near[0]}?" if near else f"There are: {', '.join('@' + n for n in shipped)}, or name a text file."
+        raise UserError(f"prompts: {_shown('@' + name)} is no list here and no text file. {hint}", "prompts") from None
+    return tuple(line for line in (x.strip() for x in lines) if line and not line.startswith("#"))
 
 
 PRESET_GROUPS = {"": "On the embedded model", "rivals": "Bases and rivals on the embedded model", "real": "On models from the hub, with the papers' dials"}

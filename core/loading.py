@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import diffusers
 import torch
@@ -49,16 +50,26 @@ def load_perceptual(config: RunConfig, device: torch.device) -> perceptual.Perce
     return perceptual.load(config.perceptual, device, _clip(config))
 
 
-def build_trainer(config: RunConfig, *, arithmetic: str | None = None) -> Trainer:
-    """Load the model, the rewards and the likeness measure of `config`. Raises UserError."""
-    for library in (diffusers, transformers):  # a person sees the bar of the run, not one for every file
+def load_rewards(config: RunConfig, device: torch.device) -> RewardSet:
+    """The rewards of `config` with their weights. Raises UserError."""
+    return RewardSet(dict(config.rewards), clip_folder=_clip(config), style_folder=STYLE_FOLDER, style=config.reward_style, own_file=config.reward_file, device=device)
+
+
+def hush() -> None:
+    """A person sees the bar of the run, not one for every file."""
+    for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
+
+
+def build_trainer(config: RunConfig, *, arithmetic: str | None = None, loaded: Callable[[str], None] = lambda part: None) -> Trainer:
+    """Load the model, the rewards and the likeness measure of `config`; `loaded` hears of each, "model" and "judges". Raises UserError."""
+    hush()
     backbone = load_backbone(config, arithmetic=arithmetic)
-    rewards = RewardSet(
-        dict(config.rewards), clip_folder=_clip(config), style_folder=STYLE_FOLDER, style=config.reward_style, own_file=config.reward_file, device=backbone.device,
-    )
-    return Trainer(config, backbone, rewards, load_perceptual(config, backbone.device))
+    loaded("model")
+    rewards, likeness = load_rewards(config, backbone.device), load_perceptual(config, backbone.device)
+    loaded("judges")
+    return Trainer(config, backbone, rewards, likeness)
 
 
 def restore(trainer: Trainer, run: Run, iteration: int) -> None:

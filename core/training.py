@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -88,6 +89,7 @@ class Trainer(Sampler):
         self.start: int | None = None  # HRF-D's choice, kept for hrfd_refresh_every iterations
         self.scales: dict[int, float] = {}  # per mapped prompt, from the base measure: what variety is measured by
         self.seconds: dict[str, float] = {}
+        self.entering: Callable[[str], None] = lambda phase: None  # hears of every phase, for a meter of memory
 
     # --- judging ------------------------------------------------------------------------------------------------
     def judge(self, prompts: list[int], seeds: list[int], images: torch.Tensor) -> Group:
@@ -368,6 +370,7 @@ class Trainer(Sampler):
 
     @contextmanager
     def _phase(self, name: str):
+        self.entering(name)
         start = time.perf_counter()
         try:
             yield

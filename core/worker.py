@@ -28,7 +28,7 @@ from .loading import build_trainer
 from .pictures import picture_rows
 from .runs import checkpoints, folder
 from .runs.database import Database
-from .training import SAMPLE, Iteration
+from .training import SAMPLE, Iteration, Trainer
 
 
 class Worker:
@@ -79,7 +79,7 @@ class Worker:
             config = self.config = config.with_changes(**state["dials"])
         # the base was measured in this arithmetic, whatever would be faster today
         known = self.db.status()["device"] if (self.run.path / "base.npz").exists() else None
-        self.trainer = build_trainer(config, arithmetic=state.get("arithmetic") or (known or "").partition(", ")[2] or None)
+        self.trainer = self._build(config, state.get("arithmetic") or (known or "").partition(", ")[2] or None)
         backbone = self.trainer.backbone
         self.control.device_type = backbone.device.type
         self.trainer.between = self.control.between
@@ -103,6 +103,9 @@ class Worker:
             self.db.add_event("state", self.iteration + 1, state="resumed")
         if self.follow:
             self._start_mapper()
+
+    def _build(self, config: RunConfig, arithmetic: str | None) -> Trainer:
+        return build_trainer(config, arithmetic=arithmetic)
 
     def _turn_again(self) -> None:
         """Dials that were turned after the checkpoint from which this run goes on, in force from its next iteration."""
