@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from ..errors import UserError
 from .folder import Run
@@ -32,8 +32,13 @@ def all_of(run: Run) -> list[int]:
     return sorted(_complete(run))
 
 
-def save(run: Run, iteration: int, tensors: dict[str, np.ndarray], state: dict, *, keep: int) -> None:
-    """Write a checkpoint beside the old ones, move it into place, then drop the oldest beyond `keep`."""
+def path(run: Run, iteration: int) -> Path:
+    """Folder of a complete checkpoint, or where it would be."""
+    return _complete(run).get(iteration, run.checkpoints / f"{iteration:06d}")
+
+
+def save(run: Run, iteration: int, tensors: dict[str, np.ndarray], state: dict, *, keep: int, spare: int | None = None) -> None:
+    """Write a checkpoint beside the old ones, move it into place, then drop the oldest beyond `keep`, but never `spare`."""
     target, draft, aside = (run.checkpoints / name.format(iteration) for name in ("{:06d}", ".{:06d}.tmp", ".{:06d}.old"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -45,16 +50,18 @@ def save(run: Run, iteration: int, tensors: dict[str, np.ndarray], state: dict, 
         os.replace(target, aside)
     os.replace(draft, target)
     shutil.rmtree(aside, ignore_errors=True)
-    for _, old in sorted(_complete(run).items())[:-keep]:
+    for _, old in [(n, folder) for n, folder in sorted(_complete(run).items())[:-keep] if n != spare]:
         (old / "state.json").unlink()  # first: what is half removed must not count as complete
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load(run: Run, iteration: int) -> tuple[dict[str, np.ndarray], dict]:
-    """(tensors, state) of one checkpoint. Raises UserError if it is not there or not whole."""
+def load(run: Run, iteration: int, *, prefix: str = "") -> tuple[dict[str, np.ndarray], dict]:
+    """(tensors whose name starts with `prefix`, state) of one checkpoint. Raises UserError if it is not there or not whole."""
     folder = _complete(run).get(iteration, run.checkpoints / f"{iteration:06d}")
     try:
-        return load_file(folder / "tensors.safetensors"), json.loads((folder / "state.json").read_text())
+        with safe_open(folder / "tensors.safetensors", "numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}
+        return tensors, json.loads((folder / "state.json").read_text())
     except (OSError, ValueError, KeyError) as error:
         there = ", ".join(map(str, all_of(run))) or "none"
         raise UserError(f"checkpoint {iteration} of {run.name} cannot be read ({error}). There are: {there}.") from None

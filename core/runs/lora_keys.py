@@ -1,0 +1,159 @@
+"""A checkpoint's LoRA as a file for other programs: diffusers, or ComfyUI, A1111 and everything else that reads kohya's keys.
+
+NumPy and safetensors only, so that the studio can write it without loading torch.
+
+ComfyUI, Forge and A1111 name a layer by the original model's own name for it, dots turned into underscores, after
+`lora_unet_` (ComfyUI's comfy/lora.py; kohya's sd-scripts write the same). For a UNet the names in diffusers' style are
+among those that they know. SD3's original model holds query, key and value in one matrix, so three LoRAs of rank r
+become one of rank 3r, which is the same change exactly.
+
+None of these programs reads the settings in which diffusers keeps LoRA's alpha. So its scale, alpha / rank, goes into
+the matrices, and the alpha that is written equals the rank: a reader that looks at it and a reader that does not both
+apply at strength 1 what was trained.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import yaml
+from huggingface_hub import ModelCard, try_to_load_from_cache
+from safetensors.numpy import save
+
+from ..config import MODELS, RunConfig
+from ..errors import UserError
+from . import checkpoints
+from .folder import Run, write_atomically
+
+FORMATS = {"diffusers": "diffusers", "comfy": "ComfyUI, A1111"}
+_LAYER = re.compile(r"lora/(?P<layer>.+)\.lora_(?P<side>[AB])\.default\.weight")
+_SD3_LAYER = re.compile(r"transformer_blocks\.(\d+)\.attn\.(.+)")
+# layer in diffusers -> (its part of the original joint block, place among query, key, value)
+_SD3_PARTS = {
+    "to_q": ("x_block.attn.qkv", 0),
+    "to_k": ("x_block.attn.qkv", 1),
+    "to_v": ("x_block.attn.qkv", 2),
+    "to_out.0": ("x_block.attn.proj", None),
+    "add_q_proj": ("context_block.attn.qkv", 0),
+    "add_k_proj": ("context_block.attn.qkv", 1),
+    "add_v_proj": ("context_block.attn.qkv", 2),
+    "to_add_out": ("context_block.attn.proj", None),
+}
+
+Factors = tuple[np.ndarray, np.ndarray]  # A (r, in) and B (out, r), the change of the weight is B @ A
+
+
+def layers(run: Run, iteration: int) -> dict[str, Factors]:
+    """Layer by diffusers' name -> (A, B) at a checkpoint, with LoRA's scale in B. Raises UserError if it cannot be read."""
+    tensors = checkpoints.load(run, iteration, prefix="lora/")[0]
+    sides: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in tensors.items():
+        found = _LAYER.fullmatch(name)
+        sides.setdefault(found["layer"], {})[found["side"]] = tensor
+    alpha = run.config().lora_alpha
+    return {layer: (both["A"], both["B"] * np.float32(alpha / len(both["A"]))) for layer, both in sorted(sides.items())}
+
+
+def family(names: list[str]) -> str:
+    """'sd3', 'unet' (with a prompt) or 'plain' (without), from the names of the layers."""
+    if all(_SD3_LAYER.fullmatch(name) for name in names):
+        return "sd3"
+    return "unet" if all(".transformer_blocks." in name for name in names) else "plain"
+
+
+def to_diffusers(found: dict[str, Factors]) -> dict[str, np.ndarray]:
+    """Tensors by the keys that `load_lora_weights` reads. Raises UserError for a model without a prompt."""
+    _check_prompted(found)
+    prefix = "transformer" if family(list(found)) == "sd3" else "unet"
+    return {f"{prefix}.{layer}.lora_{side}.weight": matrix for layer, pair in found.items() for side, matrix in zip("AB", pair)}
+
+
+def to_comfy(found: dict[str, Factors]) -> dict[str, np.ndarray]:
+    """Tensors by kohya's keys, as ComfyUI and A1111 read them. Raises UserError for a model without a prompt."""
+    _check_prompted(found)
+    native = _sd3_native(found) if family(list(found)) == "sd3" else found
+    tensors = {}
+    for layer, (down, up) in native.items():
+        name = f"lora_unet_{layer.replace('.', '_')}"
+        tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": np.array(len(down), np.float32)}
+    return tensors
+
+
+def _sd3_native(found: dict[str, Factors]) -> dict[str, Factors]:
+    """The same changes by SD3's own names: query, key and value as one layer."""
+    native: dict[str, Factors] = {}
+    joined: dict[str, dict[int, Factors]] = {}
+    for layer, pair in found.items():
+        block, part = _SD3_LAYER.fullmatch(layer).groups()
+        name, place = _SD3_PARTS[part]
+        name = f"joint_blocks.{block}.{name}"
+        if place is None:
+            native[name] = pair
+        else:
+            joined.setdefault(name, {})[place] = pair
+    return native | {name: _stacked(parts) for name, parts in joined.items()}
+
+
+def _stacked(parts: dict[int, Factors]) -> Factors:
+    """LoRAs on thirds of one matrix's rows as one LoRA: A's one below the other, B's on the diagonal. Absent thirds stay unchanged."""
+    rows, ranks = len(parts[min(parts)][1]), {place: len(down) for place, (down, _) in sorted(parts.items())}
+    up, before = np.zeros((3 * rows, sum(ranks.values())), np.float32), 0
+    for place, rank in ranks.items():
+        up[place * rows : (place + 1) * rows, before : before + rank] = parts[place][1]
+        before += rank
+    return np.concatenate([parts[place][0] for place in ranks]), up
+
+
+def _check_prompted(found: dict[str, Factors]) -> None:
+    if family(list(found)) == "plain":
+        raise UserError("format: this model takes no prompt, and neither ComfyUI, A1111 nor diffusers opens a LoRA for it. Use peft on the folder export/ of the run.", "format")
+
+
+def write(run: Run, iteration: int | None, form: str, target: Path, *, preset: str = "") -> Path:
+    """Write the LoRA of a checkpoint (None: the newest) in one of FORMATS to the file `target`. Raises UserError."""
+    if form not in FORMATS:
+        raise UserError(f"format: {form!r} is unknown. Use {' or '.join(FORMATS)}.", "format")
+    saved = checkpoints.all_of(run)
+    if not saved:
+        raise UserError(f"{run.name}: nothing is saved yet, so there is no LoRA to export. Train it first.", "iteration")
+    iteration = saved[-1] if iteration is None else iteration
+    found = layers(run, iteration)
+    tensors = (to_comfy if form == "comfy" else to_diffusers)(found)
+    write_atomically(target, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}, metadata(run, iteration, preset)))
+    return target
+
+
+def metadata(run: Run, iteration: int, preset: str = "") -> dict[str, str]:
+    """What the file says of itself: where it comes from, and under which licence its base model stands."""
+    config = run.config()
+    words = {
+        "format": "pt",
+        "manymodes.run": run.name,
+        "manymodes.preset": preset,
+        "manymodes.iteration": str(iteration),
+        "manymodes.base_model": config.model,
+        "manymodes.base_licence": licence(config),
+        "manymodes.prompts": json.dumps(config.prompts, ensure_ascii=False),
+        "manymodes.rewards": json.dumps(dict(config.rewards)),
+        "manymodes.rank": str(config.lora_rank),
+        "manymodes.alpha": f"{config.lora_alpha:g}, already in the matrices",
+        "modelspec.title": f"{run.name} at {iteration}",
+        "modelspec.license": licence(config),
+    }
+    return {name: text for name, text in words.items() if text}
+
+
+def licence(config: RunConfig) -> str:
+    """The base model's licence as its model card names it; '' if there is no card on this computer that does."""
+    folder = Path(config.model).expanduser()
+    if folder.name == config.model and (MODELS / config.model).is_dir():
+        return "Apache-2.0"  # see assets/README.md
+    try:
+        card = folder / "README.md" if folder.is_dir() else try_to_load_from_cache(config.model, "README.md")
+        data = ModelCard.load(card).data if isinstance(card, (str, Path)) and Path(card).is_file() else {}
+    except (ValueError, yaml.YAMLError):  # not a hub name, or a card whose head is not YAML
+        return ""
+    return data.get("license_name") or data.get("license") or ""

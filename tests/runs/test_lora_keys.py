@@ -1,0 +1,184 @@
+"""An exported LoRA is read by others: by diffusers from both files, and by ComfyUI's rule for names, written here anew."""
+
+import json
+
+import models
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
+from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
+from peft.tuners.lora import LoraLayer
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from core.backbones.sd import StableDiffusion
+from core.backbones.sd3 import SD3
+from core.cli import main
+from core.config import build
+from core.errors import UserError
+from core.runs import checkpoints, lora_keys
+from core.runs.folder import create
+
+ROUNDING = 1e-5
+
+
+def saved(tmp_path, backbone, config, iteration: int = 3):
+    """A run with the backbone's moved adapter as its checkpoint; the optimizer's tensors are no part of a LoRA."""
+    models.perturb(backbone)
+    run = create(tmp_path / "demo", config)
+    tensors = {f"lora/{name}": p.detach().numpy() for name, p in backbone.adapter().items()}
+    checkpoints.save(run, iteration, tensors | {"optimizer/step/x": np.zeros(())}, {}, keep=5)
+    return run
+
+
+@pytest.fixture(scope="module")
+def sd3(tmp_path_factory):
+    config = build(models.settings(models.folders(tmp_path_factory)[0], lora_rank=4, lora_alpha=12))
+    backbone = SD3(config)
+    return backbone, saved(tmp_path_factory.mktemp("runs"), backbone, config)
+
+
+@pytest.fixture(scope="module")
+def sd(tmp_path_factory):
+    config = build(models.settings(models.diffusion_folder(tmp_path_factory, "sd"), lora_rank=4, lora_alpha=12))
+    backbone = StableDiffusion(config)
+    return backbone, saved(tmp_path_factory.mktemp("runs"), backbone, config)
+
+
+def changes(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What PEFT adds to the weight of each layer, by the layer's name."""
+    return {name: layer.get_delta_weight("default").detach() for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def applied(file, layers: list[str]) -> dict[str, torch.Tensor]:
+    """What ComfyUI adds at strength 1 to the weights `diffusion_model.<layer>.weight` of a model: alpha / rank * up @ down."""
+    tensors = load_file(file)
+    found = {}
+    for layer in layers:
+        name = "lora_unet_" + layer.replace(".", "_")
+        if f"{name}.lora_up.weight" in tensors:
+            up, down, alpha = (tensors.pop(f"{name}.{part}") for part in ("lora_up.weight", "lora_down.weight", "alpha"))
+            found[layer] = alpha.item() / len(down) * up @ down
+    assert not tensors, f"names that ComfyUI does not know: {sorted(tensors)}"
+    return found
+
+
+class ZeroElsewhere(dict):
+    """A checkpoint of changes: weights that are not changed give zeros to the converter."""
+
+    def pop(self, key, default=None):
+        return super().pop(key) if key in self else torch.zeros(6, 6)
+
+
+def test_comfyui_changes_sd3_s_own_weights_as_trained(sd3, tmp_path, monkeypatch):
+    backbone, run = sd3
+    file = lora_keys.write(run, None, "comfy", tmp_path / "x.safetensors")
+    blocks = len(backbone.transformer.transformer_blocks)
+    own = [f"joint_blocks.{i}.{side}_block.attn.{part}" for i in range(blocks) for side in ("x", "context") for part in ("qkv", "proj")]
+    native = ZeroElsewhere({f"{layer}.weight": change for layer, change in applied(file, own).items()})
+    # diffusers reads SD3's original checkpoints by this function: it knows the names and the order of q, k and v by itself
+    for helper in ("get_attn2_layers", "get_caption_projection_dim", "swap_scale_shift"):
+        monkeypatch.setattr(f"diffusers.loaders.single_file_utils.{helper}", lambda *_, **__: [])
+    back = convert_sd3_transformer_checkpoint_to_diffusers(native)
+    trained = changes(backbone.transformer)
+    assert len(trained) == 8 * blocks - 1 and min(change.abs().max() for change in trained.values()) > 0.1
+    for layer, change in trained.items():
+        torch.testing.assert_close(back[f"{layer}.weight"], change, atol=ROUNDING, rtol=0)
+
+
+def test_comfyui_and_a1111_change_a_unet_as_trained(sd, tmp_path):
+    backbone, run = sd
+    trained = changes(backbone.unet)
+    file = lora_keys.write(run, None, "comfy", tmp_path / "x.safetensors")
+    found = applied(file, list(trained))
+    assert found.keys() == trained.keys()
+    for layer, change in trained.items():
+        torch.testing.assert_close(found[layer], change, atol=ROUNDING, rtol=0)
+
+
+def pictures(pipe) -> torch.Tensor:
+    pipe.set_progress_bar_config(disable=True)
+    seeds = [torch.Generator().manual_seed(s) for s in (5, 6)]
+    return pipe(["cat", "dog"], generator=seeds, num_inference_steps=3, guidance_scale=1.0, output_type="pt").images
+
+
+@pytest.mark.parametrize("form", ["comfy", "diffusers"])
+def test_diffusers_draws_the_same_from_either_file_as_from_the_trained_unet(sd, tmp_path, form):
+    backbone, run = sd
+    stock = lambda: StableDiffusionPipeline.from_pretrained(run.config().model)
+    pipe, tuned, plain = stock(), stock(), pictures(stock())
+    pipe.load_lora_weights(lora_keys.write(run, 3, form, tmp_path / "x.safetensors"))
+    weights = tuned.unet.state_dict()
+    for layer, change in changes(backbone.unet).items():
+        weights[f"{layer}.weight"] += change
+    expected = pictures(tuned)
+    assert (expected - plain).abs().max() > 0.05
+    torch.testing.assert_close(pictures(pipe), expected, atol=1e-4, rtol=0)
+
+
+def test_diffusers_reads_sd3_s_file_at_the_trained_strength(sd3, tmp_path):
+    backbone, run = sd3
+    file = lora_keys.write(run, None, "diffusers", tmp_path / "x.safetensors")
+    pipe = StableDiffusion3Pipeline.from_pretrained(run.config().model, text_encoder_3=None, tokenizer_3=None)
+    pipe.load_lora_weights(file)
+    found, trained = ({n: m.get_delta_weight(a).detach() for n, m in model.named_modules() if isinstance(m, LoraLayer)}
+                      for model, a in ((pipe.transformer, "default_0"), (backbone.transformer, "default")))  # fmt: skip
+    assert found.keys() == trained.keys()
+    for layer, change in trained.items():
+        torch.testing.assert_close(found[layer], change, atol=ROUNDING, rtol=0)
+
+
+def test_file_says_where_it_comes_from(sd, tmp_path):
+    run = sd[1]
+    with safe_open(lora_keys.write(run, None, "comfy", tmp_path / "x.safetensors", preset="DDPO"), "np") as file:
+        said = file.metadata()
+        alphas = {name: (file.get_tensor(name), file.get_slice(name.replace(".alpha", ".lora_down.weight")).get_shape()[0]) for name in file.keys() if name.endswith(".alpha")}
+    assert (said["manymodes.run"], said["manymodes.preset"], said["manymodes.iteration"]) == ("demo", "DDPO", "3")
+    assert json.loads(said["manymodes.prompts"]) == ["cat", "dog"]
+    assert alphas and all(alpha == rank for alpha, rank in alphas.values())
+
+
+def test_licence_is_the_model_card_s(sd, tmp_path):
+    config = sd[1].config()
+    copy = tmp_path / "model"
+    copy.mkdir()
+    words = lambda card: ((copy / "README.md").write_text(card), lora_keys.licence(config.with_changes(model=str(copy))))[1]
+    assert lora_keys.licence(config) == ""
+    assert words("---\nlicense: creativeml-openrail-m\n---\nA model.") == "creativeml-openrail-m"
+    assert words("---\nlicense: other\nlicense_name: stabilityai-ai-community\n---") == "stabilityai-ai-community"
+    assert words("no front matter") == "" and words("---\n[\n---") == ""
+    assert lora_keys.licence(config.with_changes(model="emoji-sd3")) == "Apache-2.0"
+    assert lora_keys.licence(config.with_changes(model="nobody/nothing")) == ""
+
+
+def test_what_nobody_could_open_is_refused_in_words(sd, tmp_path):
+    run = sd[1]
+    for wrong, words in (
+        (dict(iteration=None, form="pickle"), "format: 'pickle' is unknown"),
+        (dict(iteration=9, form="comfy"), "checkpoint 9 of demo cannot be read"),
+    ):
+        with pytest.raises(UserError, match=words):
+            lora_keys.write(run, wrong["iteration"], wrong["form"], tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match="nothing is saved yet"):
+        lora_keys.write(create(tmp_path / "new", run.config()), None, "comfy", tmp_path / "x.safetensors")
+    plain = {"down_blocks.0.resnets.0.conv1": (np.ones((2, 3, 3, 3), np.float32), np.ones((3, 2, 1, 1), np.float32))}
+    for convert in (lora_keys.to_comfy, lora_keys.to_diffusers):
+        with pytest.raises(UserError, match="takes no prompt"):
+            convert(plain)
+    assert list(tmp_path.glob("*.safetensors")) == []
+
+
+def test_third_that_was_not_trained_stays(tmp_path):
+    down, up = np.ones((2, 4), np.float32), np.full((4, 2), 3, np.float32)
+    tensors = lora_keys.to_comfy({"transformer_blocks.0.attn.to_v": (down, up)})
+    name = "lora_unet_joint_blocks_0_x_block_attn_qkv"
+    change = tensors[f"{name}.lora_up.weight"] @ tensors[f"{name}.lora_down.weight"]
+    assert tensors[f"{name}.alpha"] == 2 and (change[:8] == 0).all() and (change[8:] == up @ down).all()
+
+
+def test_command_line_writes_the_file_for_comfyui(sd, tmp_path, capsys):
+    run = sd[1]
+    assert main(["export", str(run.path), "--format", "comfy", "--to", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "demo-3.safetensors")
+    assert "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.alpha" in load_file(tmp_path / "demo-3.safetensors")
