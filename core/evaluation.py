@@ -1,7 +1,8 @@
 """Base against tuned on the same seeds, by the deterministic sampler, in two feature spaces.
 
-Variety is the Vendi score (Friedman and Dieng 2022) per prompt, then averaged. `clip` is the space that the bonus is
-paid in; `pixels` is held out: it marks the work that the bonus cannot have optimised directly.
+Variety is the Vendi score (Friedman and Dieng 2022) of the kernel exp(-d / s) per prompt, then averaged; s is the median
+distance of two base pictures of the prompt. `clip` is the space that the bonus is paid in; `pixels` (mean squared
+difference of small pictures) is held out: it marks the work that the bonus cannot have optimised directly.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 
 from .base import mapped_prompts
 from .diversity.distance import pairwise
-from .diversity.metrics import base_scale, variety, vendi
+from .diversity.metrics import base_scale, variety
 from .loading import open_run, restore
 from .runs import checkpoints
 from .runs.folder import Run
@@ -41,14 +42,23 @@ def pixel_features(images: torch.Tensor, centre: torch.Tensor | None = None) -> 
     return F.normalize(small - centre, dim=1), centre
 
 
+def pixel_distances(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in [0, 1] -> (N, N) mean squared differences of the pictures at 16 x 16.
+
+    Not a cosine: pictures that have all become the base's mean picture differ from it by noise alone, whose directions
+    are as varied as could be.
+    """
+    small = F.adaptive_avg_pool2d(images.float().cpu(), PIXEL_SIDE).flatten(1)
+    return torch.cdist(small, small, compute_mode="donot_use_mm_for_euclid_dist").square() / small.shape[1]
+
+
 class Evaluator:
-    """Fixed prompts and seeds; remembers the base's scale, and its mean pictures for the held-out space."""
+    """Fixed prompts and seeds; remembers the base's scale in both spaces."""
 
     def __init__(self, trainer: Trainer, pictures: int = PICTURES):
         self.trainer, self.pictures = trainer, pictures
         self.prompts = mapped_prompts(trainer.config)
-        self.centres: dict[int, torch.Tensor] = {}
-        self.scales: dict[int, float] = {}
+        self.scales: dict[tuple[int, str], float] = {}  # (prompt, space)
 
     def images(self, prompt: int, *, base: bool) -> torch.Tensor:
         seeds = self.trainer.seeds(SAMPLE, 0, prompt, self.pictures)
@@ -56,18 +66,16 @@ class Evaluator:
 
     def measure(self, iteration: int) -> Measure:
         """Measure the weights that the trainer holds; iteration 0 measures the base and must come first."""
-        rewards, clips, pixels = [], [], []
+        rewards, found = [], {"clip": [], "pixels": []}
         for prompt in self.prompts:
             images = self.images(prompt, base=iteration == 0)
             text = self.trainer.config.prompts[prompt]
             raw = self.trainer.rewards(images, [text] * len(images)).raw
             rewards.append(self.trainer.rewards.combine(raw).nanmean().item())
-            distances = pairwise(self.trainer.perceptual.embed(images))
-            clips.append(variety(distances[None], self.scales.setdefault(prompt, base_scale(distances))).item())
-            features, centre = pixel_features(images, self.centres.get(prompt))
-            self.centres.setdefault(prompt, centre)
-            pixels.append(vendi(features))
-        return Measure(iteration, float(np.mean(rewards)), float(np.mean(clips)), float(np.mean(pixels)))
+            for space, distances in (("clip", pairwise(self.trainer.perceptual.embed(images))), ("pixels", pixel_distances(images))):
+                scale = self.scales.setdefault((prompt, space), base_scale(distances))
+                found[space].append(variety(distances[None], scale).item())
+        return Measure(iteration, float(np.mean(rewards)), **{space: float(np.mean(values)) for space, values in found.items()})
 
 
 def trajectory(run: Run, yardstick: dict[str, float]) -> list[Measure]:

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from .config import RunConfig
+from .errors import UserError
 from .evaluation import Measure, trajectory
 from .runs import folder
 from .worker import carry_out
 
+FREE = {"iterations", "keep_checkpoints"}  # a run may go on for longer, and keep more
 SPACES = {"clip": "clip (the bonus's own)", "pixels": "pixels (held out)"}
 
 
@@ -30,9 +32,24 @@ class Interrupted(Exception):
 
 
 def trained(run: folder.Run, config: RunConfig) -> folder.Run:
-    """The run, carried out to its end; one that is there goes on. Raises Interrupted."""
+    """The run, carried out to its end; one that is there goes on, if `config` is its own but for its length.
+
+    Raises Interrupted, and UserError if the folder holds a run of other settings.
+    """
     if not run.exists():
         folder.create(run.path, config)
+    known = run.config()
+    if known != config:
+        mine, theirs = config.model_dump(), known.model_dump()
+        other = next((name for name in mine if mine[name] != theirs[name] and name not in FREE), None)
+        if other:
+            raise UserError(f"{run.path}: holds a run with {other}={theirs[other]}, not {mine[other]}. Name another --run-dir.", "run_dir")
+        if config.iterations < known.iterations:
+            raise UserError(f"{run.path}: holds a run of {known.iterations} iterations, not {config.iterations}. Name another --run-dir.", "run_dir")
+        folder.write_atomically(run.config_file, config.to_yaml())
+        if _state(run) == "finished" and config.iterations > known.iterations:
+            with run.database() as db:
+                db.set_status(state="stopped")
     if _state(run) != "finished":
         code = carry_out(run, resume=True, follow=False)
         if code or _state(run) != "finished":

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from core import proof
-from core.evaluation import Evaluator, Measure, pixel_features
+from core.diversity.metrics import base_scale, variety
+from core.evaluation import Evaluator, Measure, pixel_distances
+from core.errors import UserError
 from core.proof import at_equal_reward, gain_at_equal_variety, reward_at_variety, variety_at_reward
 
 
@@ -55,6 +57,18 @@ def test_track_is_trained_and_measured_once(new_run, tmp_path, monkeypatch):
     assert proof.measured(proof.trained(run, config)) == first
 
 
+def test_track_goes_on_for_longer_and_is_never_that_of_other_settings(new_run, tmp_path):
+    config = new_run("first", iterations=1, checkpoint_every=1).config()
+    run = proof.folder.Run(tmp_path / "track")
+    proof.trained(run, config)
+    longer = proof.trained(run, config.with_changes(iterations=2))
+    assert [m.iteration for m in proof.measured(longer)] == [0, 1, 2]
+    with pytest.raises(UserError, match="creative_beta=0.0, not 0.5"):
+        proof.trained(run, config.with_changes(iterations=2, creative_beta=0.5))
+    with pytest.raises(UserError, match="2 iterations, not 1"):
+        proof.trained(run, config)
+
+
 def test_training_that_fails_ends_the_comparison_with_its_code(new_run, tmp_path, monkeypatch):
     config = new_run("first").config()
     monkeypatch.setattr(proof, "carry_out", lambda *a, **k: 2)
@@ -63,14 +77,20 @@ def test_training_that_fails_ends_the_comparison_with_its_code(new_run, tmp_path
     assert ended.value.code == 2
 
 
-def test_pixel_features_are_small_pictures_less_the_base_s_mean_at_unit_length():
+def test_pixel_distances_are_mean_squared_differences_of_small_pictures():
     images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    features, centre = pixel_features(images)
-    small = images.view(5, 3, 16, 4, 16, 4).mean((3, 5)).flatten(1)  # 4 x 4 blocks
-    torch.testing.assert_close(centre, small.mean(0))
-    torch.testing.assert_close(features, (small - centre) / (small - centre).norm(dim=1, keepdim=True))
-    again, same = pixel_features(images[:2], centre)
-    assert torch.equal(same, centre) and torch.equal(again, features[:2])
+    small = images.view(5, 3, 16, 4, 16, 4).mean((3, 5))  # 4 x 4 blocks
+    expected = (small[:, None] - small[None]).square().mean((2, 3, 4))
+    torch.testing.assert_close(pixel_distances(images), expected)
+
+
+def test_pictures_that_have_all_become_the_mean_picture_are_not_varied():
+    """What a cosine to the mean cannot see."""
+    base = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    collapsed = base.mean(0) + 0.01 * (base - base.mean(0))
+    scale = base_scale(pixel_distances(base))
+    assert variety(pixel_distances(base)[None], scale) > 8
+    assert variety(pixel_distances(collapsed)[None], scale) < 1.01
 
 
 def test_base_and_tuned_share_seeds_and_prompts(make_trainer):
@@ -80,4 +100,4 @@ def test_base_and_tuned_share_seeds_and_prompts(make_trainer):
     fresh = [evaluator.measure(0), evaluator.measure(1)]
     # a LoRA that has learned nothing is the base, to the last digit
     assert (fresh[0].reward, fresh[0].clip, fresh[0].pixels) == (fresh[1].reward, fresh[1].clip, fresh[1].pixels)
-    assert 1 < fresh[0].pixels <= 6 and evaluator.centres.keys() == {0, 2}
+    assert 1 < fresh[0].pixels <= 6 and evaluator.scales.keys() == {(p, space) for p in (0, 2) for space in ("clip", "pixels")}
