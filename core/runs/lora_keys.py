@@ -64,6 +64,11 @@ def family(names: list[str]) -> str:
     return "unet" if all(".transformer_blocks." in name for name in names) else "plain"
 
 
+def is_prompted(run: Run, iteration: int) -> bool:
+    """Whether the LoRA of a checkpoint is one that other programs open: that of a model with a prompt."""
+    return family(list(layers(run, iteration))) != "plain"
+
+
 def to_diffusers(found: dict[str, Factors]) -> dict[str, np.ndarray]:
     """Tensors by the keys that `load_lora_weights` reads. Raises UserError for a model without a prompt."""
     _check_prompted(found)

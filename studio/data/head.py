@@ -13,13 +13,13 @@ from core.plan import plan
 from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
-from . import started
+from . import started, watched
 from .history import finite, history
 from .presets import describe
 from .settings import settings
 from .verdict import ALARM, HEALTHY
 
-_WORDS = {
+WORDS = {
     "preparing": "Preparing",
     "running": "Running",
     "pausing": "Pausing",
@@ -31,6 +31,7 @@ _WORDS = {
     "failed": "Failed",
     "died": "Failed",
     "silent": "Not answering",
+    "queued": "Queued",
 }
 _LOG_TAIL = 4000  # characters
 
@@ -50,8 +51,9 @@ def head(run: Run, db: Database) -> dict[str, Any]:
         {
             "name": run.name,
             "state": state,
-            "word": _WORDS.get(state, state),
+            "word": WORDS.get(state, state),
             "alive": state in ALIVE or state == "silent",
+            "watched": watched.holds(run),
             "message": message,
             "remedy": remedy,
             "details": details,
@@ -115,7 +117,7 @@ def _last_words(run: Run, state: str, status: dict[str, Any]) -> tuple[str, str,
             words,
         )
     if state == "silent":
-        return "No sign from the trainer.", "Charts stay. Wait, or end it.", ""
+        return "No sign from the trainer.", "Charts stay. Look after it where it runs." if watched.holds(run) else "Charts stay. Wait, or end it.", ""
     details = status.get("details", "") or (log_tail(run) if state == "failed" else "")
     return status.get("message", ""), status.get("remedy", ""), details
 
@@ -159,7 +161,7 @@ def brief(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
         "state": state,
-        "word": _WORDS.get(state, state),
+        "word": WORDS.get(state, state),
         "alive": state in ALIVE or state == "silent",
         "iteration": status.get("iteration", 0),
         "iterations": status.get("iterations", 0),

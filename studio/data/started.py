@@ -9,9 +9,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from core.runs import folder
+from core.runs import folder, queue
 from core.runs.database import ALIVE
 from core.runs.folder import Run
+
+from . import watched
 
 _processes: dict[Path, subprocess.Popen] = {}
 
@@ -22,9 +24,11 @@ def remember(run: Run, process: subprocess.Popen | None) -> None:
 
 
 def state(run: Run, status: dict) -> str:
-    """folder.state, but a start is 'preparing' as long as its process lives, and 'died' as soon as it does not."""
+    """folder.state, but a start is 'preparing' as long as its process lives, and 'died' as soon as it does not; 'queued' while it waits."""
+    if watched.holds(run):
+        return watched.state(run, status)
     seen = folder.state(status)
     process = _processes.get(run.path.absolute())
-    if process is None or status.get("pid") or status.get("state") not in ALIVE:
-        return seen
-    return "preparing" if process.poll() is None else "died"
+    if process is not None and not status.get("pid") and status.get("state") in ALIVE:
+        seen = "preparing" if process.poll() is None else "died"
+    return "queued" if seen in ("stopped", "failed", "died") and run.name in queue.read(run.path.parent).runs else seen

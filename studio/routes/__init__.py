@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
@@ -18,7 +18,8 @@ __all__ = ["Starter", "install_errors", "routes"]
 
 def routes(where: Path, starter: Starter) -> APIRouter:
     """Everything under /api, on the runs in `where`; `starter(run, resume=False)` starts a trainer on a run folder."""
-    api, place = APIRouter(prefix="/api"), Place(where, starter)
+    place = Place(where, starter)
+    api = APIRouter(prefix="/api", dependencies=[Depends(place.refuse_changes)])
     for screen in (setup, live, schedule, compare, runs, lesson):
         screen.add(api, place)
     return api

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import Response
 
 from core.config import NAME
 from core.errors import UserError
 from core.runs.database import Database
 from core.runs.folder import Run
+
+from ..data import watched
 
 Starter = Callable[..., Any]
 
@@ -25,14 +28,30 @@ class Place:
     starter: Starter
 
     def run(self, name: str) -> Run:
-        """The run called `name` inside the runs folder. Raises UserError."""
+        """The run called `name` inside the runs folder, or a watched one, which is only read. Raises UserError."""
+        run = watched.read(self.runs).get(name) if "@" in name else None
+        if run is not None:
+            return run
         run = Run(self.runs / name)
         if not NAME.fullmatch(name) or run.path.resolve().parent != self.runs.resolve() or not run.exists():
             raise UserError(f"There is no run {name!r} here.", "run")
         return run
 
+    def own(self, name: str) -> Run:
+        """The run called `name`, to be changed. Raises UserError if it is one that is only watched."""
+        run = self.run(name)
+        if watched.holds(run):
+            raise UserError(f"{name} is only watched: it is driven elsewhere. Pause, turn or stop it there.")
+        return run
+
     def reading(self, name: str) -> Database:
         return self.run(name).database(readonly=True)
+
+    def refuse_changes(self, request: Request) -> None:
+        """A dependency of every route: whatever would change a run is refused for one that is only watched."""
+        name = request.path_params.get("name")
+        if request.method not in ("GET", "HEAD") and name and "@" in name:
+            self.own(name)
 
 
 def binary(data: bytes) -> Response:

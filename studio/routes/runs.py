@@ -1,16 +1,138 @@
-"""What the list of runs asks."""
+"""What the list of runs asks: all runs, their fronts, the queue, watched folders, files to export."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import tempfile
+from pathlib import Path
 
-from core.runs import folder
+from fastapi import APIRouter, Body
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from core.errors import UserError
+from core.runs import checkpoints, folder, lora_keys, queue
 
 from ..data import head as heads
-from .common import Place
+from ..data import runs as shelf
+from ..data import watched
+from ..data.presets import describe
+from ..data.queue import Runner, enqueue, make
+from ..data.settings import settings
+from .common import Place, as_dict
 
 
 def add(api: APIRouter, place: Place) -> None:
+    runner = Runner(place.runs, place.starter)
+    runner.begin()
+    _lists(api, place)
+    _whole_runs(api, place)
+    _queue(api, place, runner)
+    _exports(api, place)
+
+
+def _lists(api: APIRouter, place: Place) -> None:
     @api.get("/runs")
     def all_runs() -> dict:
-        return {"runs": [heads.brief(run) for run in folder.find(place.runs)[:200]]}
+        found = []
+        for name, run in [*((run.name, run) for run in folder.find(place.runs)[:200]), *watched.read(place.runs).items()]:
+            try:
+                found.append({**heads.brief(run), "name": name, "watched": watched.holds(run)})
+            except UserError:
+                continue  # the Runs screen lists it with the reason
+        return {"runs": found}
+
+    @api.get("/runs/all")
+    def listed() -> dict:
+        return shelf.listed(place.runs)
+
+    @api.get("/runs/{name}/front")
+    def front(name: str) -> dict:
+        return shelf.front(place.run(name), name)
+
+    @api.post("/watched")
+    def watch(body: dict = Body()) -> dict:
+        return {"run": watched.add(place.runs, str(body.get("path", "")))}
+
+    @api.post("/watched/{watched_name}/forget")
+    def forget(watched_name: str) -> dict:
+        watched.forget(place.runs, watched_name)
+        return {"forgotten": watched_name}
+
+
+def _whole_runs(api: APIRouter, place: Place) -> None:
+    @api.post("/runs/{name}/rename")
+    def rename(name: str, body: dict = Body()) -> dict:
+        return {"run": shelf.rename(place.runs, place.own(name), str(body.get("to", "")))}
+
+    @api.post("/runs/{name}/archive")
+    def archive(name: str) -> dict:
+        return {"archived": shelf.archive(place.runs, place.own(name))}
+
+    @api.post("/runs/{name}/delete")
+    def delete(name: str, body: dict = Body()) -> dict:
+        shelf.delete(place.runs, place.own(name), str(body.get("typed", "")))
+        return {"deleted": name}
+
+    @api.post("/archived/{archived}/restore")
+    def restore(archived: str) -> dict:
+        return {"run": shelf.restore(place.runs, shelf.archived(place.runs, archived))}
+
+    @api.post("/archived/{archived}/delete")
+    def delete_archived(archived: str, body: dict = Body()) -> dict:
+        shelf.delete(place.runs, shelf.archived(place.runs, archived), str(body.get("typed", "")))
+        return {"deleted": archived}
+
+
+def _queue(api: APIRouter, place: Place, runner: Runner) -> None:
+    @api.post("/queue")
+    def put(body: dict = Body()) -> dict:
+        """A run of the folder by its name ({"run"}), or a new one from settings ({"config", "name"}, as POST /runs takes them)."""
+        if "run" in body:
+            name = place.own(str(body["run"])).name
+            enqueue(place.runs, name)
+        else:
+            name = make(as_dict(body, "config"), str(body.get("name", "")), place.runs).name
+        runner.wake()
+        return {"run": name, "queue": shelf.queue_row(queue.read(place.runs))}
+
+    @api.post("/queue/order")
+    def order(body: dict = Body()) -> dict:
+        names = body.get("runs")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError("runs: expected a list of names.", "runs")
+        return {"queue": shelf.queue_row(queue.order(place.runs, names))}
+
+    @api.post("/queue/remove")
+    def remove(body: dict = Body()) -> dict:
+        return {"queue": shelf.queue_row(queue.remove(place.runs, str(body.get("run", ""))))}
+
+    @api.post("/queue/hold")
+    def hold(body: dict = Body()) -> dict:
+        held = queue.hold(place.runs, body.get("held") is True)
+        runner.wake()
+        return {"queue": shelf.queue_row(held)}
+
+
+def _exports(api: APIRouter, place: Place) -> None:
+    @api.get("/runs/{name}/lora")
+    def exports(name: str) -> dict:
+        """What can be exported: checkpoints, forms of the file, the licence that goes with it."""
+        run = place.run(name)
+        saved = checkpoints.all_of(run)
+        config = settings(run)
+        prompted = bool(saved) and lora_keys.is_prompted(run, saved[-1])
+        return {"saved": saved, "forms": lora_keys.FORMATS if prompted else {}, "model": config.model, "licence": lora_keys.licence(config)}
+
+    @api.get("/runs/{name}/lora/{form}.safetensors")
+    def lora(name: str, form: str, iteration: int | None = None) -> FileResponse:
+        run = place.run(name)
+        with tempfile.NamedTemporaryFile(suffix=".safetensors", delete=False) as draft:
+            target = Path(draft.name)
+        try:
+            lora_keys.write(run, iteration, form, target, preset=describe(settings(run))["title"])
+        except BaseException:
+            target.unlink()
+            raise
+        at = checkpoints.all_of(run)[-1] if iteration is None else iteration
+        shown = f"{run.name}-{at}-{form}.safetensors"
+        return FileResponse(target, media_type="application/octet-stream", filename=shown, background=BackgroundTask(target.unlink))

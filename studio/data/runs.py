@@ -1,0 +1,220 @@
+"""What the list of runs shows, and what a person does with a run as a whole: rename, archive, delete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from core.config import NAME, RunConfig
+from core.errors import UserError
+from core.runs import checkpoints, folder, queue
+from core.runs.database import ALIVE, Database
+from core.runs.folder import Run
+
+from . import head, started, watched
+from .history import History, finite, history
+from .presets import describe
+from .settings import settings
+
+ARCHIVE = "archived runs"  # has a space, so no run can be called so
+_PATH_DOTS = 40  # of the small picture in a row
+_FRONT_DOTS = 500
+_MOST_ROWS = 300
+
+
+def listed(runs: Path) -> dict[str, Any]:
+    """Every run newest first, the queue, and what is archived."""
+    waiting = queue.read(runs)
+    own = [row(run, run.name, waiting) for run in folder.find(runs)[:_MOST_ROWS]]
+    others = [row(run, name, waiting) for name, run in watched.read(runs).items()]
+    rows = sorted(own + others, key=lambda r: r["made"], reverse=True)
+    archived = [{"name": run.name, "size": size(run)} for run in folder.find(runs / ARCHIVE)[:_MOST_ROWS]]
+    return {"runs": rows, "queue": queue_row(waiting), "archived": archived}
+
+
+def queue_row(waiting: queue.Queue) -> dict[str, Any]:
+    return {"runs": list(waiting.runs), "held": waiting.held, "reason": waiting.reason}
+
+
+def row(run: Run, name: str, waiting: queue.Queue = queue.Queue()) -> dict[str, Any]:
+    """One run of the list under the name it has here; one that cannot be read says why."""
+    found = {"name": name, "watched": watched.holds(run), "made": run.config_file.stat().st_mtime, "size": size(run)}
+    try:
+        with run.database(readonly=True) as db:
+            status = db.status()
+            state = started.state(run, status)
+            alive = state in ALIVE or state == "silent"
+            found |= _past(run, db) if alive else dict(_finished_past(run, _modified(run)))
+    except UserError as error:
+        return found | {"broken": str(error)}
+    config = settings(run)
+    return found | {
+        "state": state,
+        "word": head.WORDS.get(state, state),
+        "alive": alive,
+        "place": waiting.runs.index(name) + 1 if name in waiting.runs else 0,
+        "iteration": status.get("iteration", 0),
+        "iterations": status.get("iterations") or config.iterations,
+        "saved": checkpoints.all_of(run)[-3:],
+        "message": status.get("message", ""),
+        "preset": describe(config),
+        "model": config.model,
+    }
+
+
+def _past(run: Run, db: Database) -> dict[str, Any]:
+    return _summary(history(run, db))
+
+
+@lru_cache(maxsize=512)
+def _finished_past(run: Run, modified: tuple[int, ...]) -> dict[str, Any]:
+    """The same for a run without a trainer, read again only when its files change."""
+    with run.database(readonly=True) as db:
+        return _summary(History(run).update(db))
+
+
+def _modified(run: Run) -> tuple[int, ...]:
+    def when(name: str) -> int:
+        try:
+            return os.stat(run.path / name).st_mtime_ns
+        except OSError:
+            return 0
+
+    return tuple(when(name) for name in ("run.db", "run.db-wal", "config.yaml", "checkpoints", "export"))
+
+
+def _summary(past: History) -> dict[str, Any]:
+    rows = past.rows
+    trained = [r for r in rows if r["iteration"] > 0]
+    return finite(
+        {
+            "path": [[round(r["variety"], 4), round(r["reward_mean"], 4)] for r in thinned(trained, _PATH_DOTS)],
+            "base": [round(rows[0]["variety"], 4), round(rows[0]["reward_mean"], 4)] if rows and rows[0]["iteration"] == 0 else None,
+            "verdict": trained[-1]["verdict"] if trained else None,
+            "seconds": sum(r["duration"] or 0.0 for r in rows),
+        }
+    )
+
+
+def thinned(rows: list, most: int) -> list:
+    """At most `most` of them, evenly spread, always with the first and the last."""
+    if len(rows) <= most:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
+
+
+def size(run: Run) -> int:
+    """Bytes of the folder."""
+    return _size(run, _modified(run))
+
+
+@lru_cache(maxsize=1024)
+def _size(run: Run, modified: tuple[int, ...]) -> int:
+    total = 0
+    for where, _, names in os.walk(run.path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(where, name)).st_size
+            except OSError:  # a draft that was moved meanwhile
+                continue
+    return total
+
+
+def front(run: Run, name: str) -> dict[str, Any]:
+    """Every iteration's reward and variety, and what must be alike for two runs to be compared."""
+    with run.database(readonly=True) as db:
+        rows = history(run, db).rows
+    config = settings(run)
+    dots = thinned([r for r in rows if r["iteration"] > 0], _FRONT_DOTS)
+    base = rows[0] if rows and rows[0]["iteration"] == 0 else None
+    return finite(
+        {
+            "name": name,
+            "preset": describe(config),
+            "points": [[r["iteration"], r["variety"], r["reward_mean"], r["q"]] for r in dots],
+            "base": [base["variety"], base["reward_mean"]] if base else None,
+            "alike": alike(config),
+        }
+    )
+
+
+def alike(config: RunConfig) -> dict[str, str]:
+    """What gives two runs the same axes, in words a person can compare."""
+    return {
+        "rewards": ", ".join(f"{name} {weight:g}" for name, weight in sorted(config.rewards.items())),
+        "model": config.model,
+        "prompts": "\n".join(config.prompts),
+        "pictures per prompt": str(config.group_size),
+    }
+
+
+# --- a run as a whole ---------------------------------------------------------------------------------------------
+def _at_rest(run: Run) -> None:
+    """Raises UserError while a trainer works in the folder."""
+    with run.database(readonly=True) as db:
+        state = started.state(run, db.status())
+    if state in ALIVE or state == "silent":
+        raise UserError(f"{run.name} has a trainer at work. Stop it first.", "state")
+
+
+def _moved(run: Run, target: Path) -> None:
+    try:
+        target.parent.mkdir(exist_ok=True)
+        os.rename(run.path, target)
+    except OSError as error:
+        raise UserError(f"{run.name} cannot be moved ({error.strerror}). Check the folder's permissions.", "name") from None
+
+
+def rename(runs: Path, run: Run, to: str) -> str:
+    """Give a run that is at rest another name; it keeps its place in the queue. Raises UserError."""
+    if not NAME.fullmatch(to):
+        raise UserError("Name has a sign that a folder cannot carry. Use 1 to 60 letters, digits, - and _.", "name")
+    if to == run.name:
+        return to
+    _at_rest(run)
+    if (runs / to).exists():
+        raise UserError(f"A run is called {to} already.", "name")
+    waited = queue.read(runs)
+    _moved(run, runs / to)
+    queue.rename(runs, run.name, to, waited)
+    return to
+
+
+def archive(runs: Path, run: Run) -> str:
+    """Put a run aside; the name under which `restore` finds it."""
+    _at_rest(run)
+    shelf = runs / ARCHIVE
+    name = run.name if not (shelf / run.name).exists() else folder.next_name(shelf, run.name)
+    _moved(run, shelf / name)
+    queue.remove(runs, run.name)
+    return name
+
+
+def archived(runs: Path, name: str) -> Run:
+    """A run that was put aside. Raises UserError."""
+    run = Run(runs / ARCHIVE / name)
+    if not NAME.fullmatch(name) or run.path.is_symlink() or not run.exists():
+        raise UserError(f"There is no archived run {name!r} here.", "run")
+    return run
+
+
+def restore(runs: Path, run: Run) -> str:
+    """Put an archived run back, under another name if its own was given away meanwhile."""
+    name = run.name if not (runs / run.name).exists() else folder.next_name(runs, run.name)
+    _moved(run, runs / name)
+    return name
+
+
+def delete(runs: Path, run: Run, typed: str) -> None:
+    """Remove a run for good, if its name was typed. Raises UserError."""
+    if typed != run.name:
+        raise UserError(f"Type {run.name} to delete it.", "typed")
+    _at_rest(run)
+    queue.remove(runs, run.name)
+    doomed = run.path.with_name(f".deleted-{run.name}")  # first out of every list: what is half removed must not count as a run
+    shutil.rmtree(doomed, ignore_errors=True)
+    _moved(run, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
