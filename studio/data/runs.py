@@ -60,9 +60,15 @@ def row(run: Run, name: str, waiting: queue.Queue = queue.Queue()) -> dict[str, 
         "iterations": status.get("iterations") or config.iterations,
         "saved": checkpoints.all_of(run)[-3:],
         "message": status.get("message", ""),
-        "preset": describe(config),
+        "preset": _described(run, run.config_file.stat().st_mtime_ns),
         "model": config.model,
     }
+
+
+@lru_cache(maxsize=512)
+def _described(run: Run, modified: int) -> dict[str, Any]:
+    """The preset a run is nearest to. Looking through all presets would take longer than all else in a row."""
+    return describe(settings(run))
 
 
 def _past(run: Run, db: Database) -> dict[str, Any]:
