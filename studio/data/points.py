@@ -8,12 +8,16 @@ the columns, each little-endian and of n rows: x, y, reward float32; id, iterati
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import OrderedDict
 from typing import Any, Literal
 
 import numpy as np
 
-from core.runs.database import Database
+from core.diversity.projection import Pca
+from core.errors import UserError
+from core.runs.database import Database, unpack
 
 from .history import finite
 
@@ -22,6 +26,9 @@ _COLUMNS = (("x", "<f4"), ("y", "<f4"), ("reward", "<f4"), ("id", "<u4"), ("iter
 _NEW, _NONE = 255, 254
 _LARGEST_BLOCK = 100_000  # dots in one answer
 _PATIENCE = 60  # seconds
+_FITTED_ON = 2000  # base pictures at most that the plane of all prompts is fitted on
+_KEPT_PLANES = 8
+_LISTED = 512  # pictures of all prompts in one answer
 
 
 def method(db: Database, prompt: int) -> Method:
@@ -29,8 +36,7 @@ def method(db: Database, prompt: int) -> Method:
 
     New pictures are laid out a moment after they are made. Some that still wait a minute later wait for nobody.
     """
-    row = db.row("SELECT count(*) AS all_of_them, count(umap_x) AS ready FROM pictures WHERE kind = 'base' AND prompt = ?", prompt)
-    if not row["all_of_them"] or row["ready"] < row["all_of_them"]:
+    if not has_umap(db, prompt):
         return "pca"
     newest = db.row("SELECT max(iteration) AS i FROM pictures WHERE kind = 'train' AND prompt = ?", prompt)["i"]
     left = db.row(
@@ -42,9 +48,17 @@ def method(db: Database, prompt: int) -> Method:
     return "pca" if left is not None and time.time() - left["time"] > _PATIENCE else "umap"
 
 
-def base(db: Database, prompt: int) -> bytes:
-    """The fixed cloud of the base model. JSON: n, method."""
-    return _pack(db, "kind = 'base' AND prompt = ?", (prompt,), method(db, prompt))
+def has_umap(db: Database, prompt: int) -> bool:
+    """Whether every base picture of the prompt is laid out by UMAP."""
+    row = db.row("SELECT count(*) AS n, count(umap_x) AS ready FROM pictures WHERE kind = 'base' AND prompt = ?", prompt)
+    return 0 < row["n"] == row["ready"]
+
+
+def base(db: Database, prompt: int, wish: Method | None = None) -> bytes:
+    """The fixed cloud of the base model, laid out as wished where that exists. JSON: n, method, umap (whether it exists)."""
+    there = has_umap(db, prompt)
+    how = method(db, prompt) if wish is None or wish == "umap" and not there else wish
+    return _pack(db, "kind = 'base' AND prompt = ?", (prompt,), how, umap=there)
 
 
 def points(db: Database, prompt: int, since: int, until: int, how: Method) -> bytes:
@@ -52,24 +66,95 @@ def points(db: Database, prompt: int, since: int, until: int, how: Method) -> by
     return _pack(db, "kind = 'train' AND prompt = ? AND iteration > ? AND iteration <= ?", (prompt, since, until), how)
 
 
-def _pack(db: Database, where: str, values: tuple, how: Method) -> bytes:
+def base_of_all(db: Database) -> bytes:
+    """The base pictures of every prompt on one plane. JSON: n, method, umap (false)."""
+    return _pack_all(db, "kind = 'base'", ())
+
+
+def points_of_all(db: Database, since: int, until: int) -> bytes:
+    """Pictures of every mapped prompt of the iterations since < iteration <= until on that plane."""
+    mapped = "prompt IN (SELECT prompt FROM prompts WHERE mapped = 1)"
+    return _pack_all(db, f"kind = 'train' AND {mapped} AND iteration > ? AND iteration <= ?", (since, until))
+
+
+def _pack(db: Database, where: str, values: tuple, how: Method, **more: Any) -> bytes:
     found = db.rows(
         f"SELECT {how}_x, {how}_y, reward, id, iteration, prompt, look FROM pictures "
         f"WHERE {where} ORDER BY iteration, id LIMIT {_LARGEST_BLOCK}",
         *values,
     )
-    columns = list(zip(*found)) or [()] * len(_COLUMNS)
-    nan = float("nan")
+    return _columns_of(list(zip(*found)), len(found), {"method": how, **more})
+
+
+def _pack_all(db: Database, where: str, values: tuple) -> bytes:
+    found = db.rows(
+        f"SELECT embedding, reward, id, iteration, prompt, look FROM pictures WHERE {where} ORDER BY iteration, id LIMIT {_LARGEST_BLOCK}",
+        *values,
+    )
+    embeddings, *rest = list(zip(*found)) or [()] * len(_COLUMNS)
+    placed = _plane(db).transform(unpack(embeddings)) if found else np.empty((0, 2))
+    return _columns_of([placed[:, 0], placed[:, 1], *rest], len(found), {"method": "pca", "umap": False})
+
+
+def _columns_of(columns: list, n: int, told: dict[str, Any]) -> bytes:
     parts = []
-    for (name, kind), column in zip(_COLUMNS, columns):
+    for (name, kind), column in zip(_COLUMNS, columns or [()] * len(_COLUMNS)):
         if name == "look":
             column = [_NONE if v is None else _NEW if v < 0 else v for v in column]
-        elif kind == "<f4":
-            column = [nan if v is None else v for v in column]
-        parts.append(np.asarray(column, dtype=kind).tobytes())
-    text = json.dumps({"n": len(found), "method": how}).encode()
+        # where numpy makes floats, it reads None as NaN
+        parts.append(np.array(column, dtype=kind).tobytes())
+    text = json.dumps({"n": n, **told}).encode()
     text += b" " * (-len(text) % 4)
     return len(text).to_bytes(4, "little") + text + b"".join(parts)
+
+
+_planes: OrderedDict[tuple, Pca] = OrderedDict()
+_planes_lock = threading.Lock()
+
+
+def _plane(db: Database) -> Pca:
+    """The first two principal components of the base pictures of all prompts together, fitted once they are complete."""
+    known = db.row("SELECT count(*) AS n, max(id) AS newest FROM pictures WHERE kind = 'base'")
+    key = (str(db.path.absolute()), known["n"], known["newest"])
+    with _planes_lock:
+        if key not in _planes:
+            every = -(-known["n"] // _FITTED_ON)
+            found = db.rows("SELECT embedding FROM pictures WHERE kind = 'base' AND id % ? = 0 ORDER BY id", every)
+            _planes[key] = Pca.fit(unpack(r["embedding"] for r in found))
+            while len(_planes) > _KEPT_PLANES:
+                _planes.popitem(last=False)
+        _planes.move_to_end(key)
+        return _planes[key]
+
+
+def some(db: Database, numbers: list[int]) -> dict[str, Any]:
+    """Details of the pictures with these ids, as far as they exist, oldest first."""
+    marks = ", ".join("?" * len(numbers))
+    return {"pictures": [_details(r) for r in db.rows(f"SELECT {_DETAILS} FROM pictures WHERE id IN ({marks}) ORDER BY id", *numbers)]}
+
+
+def sampled(db: Database, command: int) -> dict[str, Any]:
+    """What became of a `sample` command: answer null while it waits, else the trainer's sentence, and its pictures if that is 'ok'."""
+    asked = db.row("SELECT time, body, taken, answer FROM commands WHERE id = ? AND kind = 'sample'", command)
+    if asked is None:
+        raise UserError(f"No pictures were asked for by command {command}.", "command")
+    if asked["answer"] != "ok":
+        return {"answer": asked["answer"], "pictures": []}
+    # the trainer writes the event when the pictures are there and answers right after
+    prompt = json.loads(asked["body"]).get("prompt", 0)
+    made = db.row(
+        "SELECT iteration, body FROM events WHERE kind = 'sample' AND time BETWEEN ? AND ? AND json_extract(body, '$.prompt') = ? ORDER BY id DESC",
+        asked["time"],
+        asked["taken"],
+        prompt,
+    )
+    found = db.rows(
+        f"SELECT {_DETAILS} FROM pictures WHERE kind = 'sample' AND prompt = ? AND iteration = ? ORDER BY id DESC LIMIT ?",
+        prompt,
+        made["iteration"],
+        len(json.loads(made["body"])["seeds"]),
+    )
+    return {"answer": "ok", "iteration": made["iteration"], "pictures": [_details(r) for r in reversed(found)]}
 
 
 def pictures(db: Database, prompt: int, iteration: int, count: int) -> dict[str, Any]:
@@ -82,6 +167,16 @@ def pictures(db: Database, prompt: int, iteration: int, count: int) -> dict[str,
         f"SELECT {_DETAILS} FROM pictures WHERE kind = 'train' AND prompt = ? AND iteration = ? ORDER BY position", prompt, row["i"]
     )
     return {"iteration": row["i"], "pictures": [_details(r) for r in found]}
+
+
+def pictures_of_all(db: Database, iteration: int, count: int) -> dict[str, Any]:
+    """The pictures of the newest iteration up to `iteration`, of every prompt it drew; before the first, base pictures."""
+    row = db.row("SELECT max(iteration) AS i FROM iterations WHERE iteration <= ?", iteration)
+    if not row["i"]:
+        found = db.rows(f"SELECT {_DETAILS} FROM pictures WHERE kind = 'base' ORDER BY position, prompt LIMIT ?", count)
+    else:
+        found = db.rows(f"SELECT {_DETAILS} FROM pictures WHERE kind = 'train' AND iteration = ? ORDER BY id LIMIT ?", row["i"], _LISTED)
+    return {"iteration": row["i"] or 0, "pictures": [_details(r) for r in found]}
 
 
 _DETAILS = "id, kind, iteration, prompt, position, seed, reward, scores, bonus, cluster, look"

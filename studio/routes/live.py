@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Body
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
 from core.config import LIVE
 from core.errors import UserError
@@ -13,6 +13,7 @@ from core.runs import folder
 from core.runs.database import Database
 from core.runs.folder import Run
 
+from ..data import grids
 from ..data import head as heads
 from ..data import points as dots
 from ..data import started
@@ -20,7 +21,7 @@ from ..data.history import history
 from ..data.settings import settings
 from .common import Place, as_dict, as_int, binary
 
-_ASKED_OF_A_TRAINER = ("pause", "resume", "stop", "sample")
+_ASKED_OF_A_TRAINER = ("pause", "resume", "stop")
 
 
 def add(api: APIRouter, place: Place) -> None:
@@ -40,20 +41,43 @@ def add(api: APIRouter, place: Place) -> None:
             return history(place.run(name), db).since(since)
 
     @api.get("/runs/{name}/base")
-    def base(name: str, prompt: int = 0) -> Response:
+    def base(name: str, prompt: int = 0, all: bool = False, method: dots.Method | None = None) -> Response:
         with place.reading(name) as db:
-            return binary(dots.base(db, prompt))
+            return binary(dots.base_of_all(db) if all else dots.base(db, prompt, method))
 
     @api.get("/runs/{name}/points")
-    def points(name: str, prompt: int = 0, since: int = 0, until: int = 2**31, method: dots.Method = "pca") -> Response:
+    def points(name: str, prompt: int = 0, all: bool = False, since: int = 0, until: int = 2**31, method: dots.Method = "pca") -> Response:
         with place.reading(name) as db:
-            return binary(dots.points(db, prompt, since, until, method))
+            return binary(dots.points_of_all(db, since, until) if all else dots.points(db, prompt, since, until, method))
 
     @api.get("/runs/{name}/pictures")
-    def pictures(name: str, iteration: int, prompt: int = 0) -> dict:
+    def pictures(name: str, iteration: int, prompt: int = 0, all: bool = False) -> dict:
         count = settings(place.run(name)).group_size
         with place.reading(name) as db:
-            return dots.pictures(db, prompt, iteration, count)
+            return dots.pictures_of_all(db, iteration, count) if all else dots.pictures(db, prompt, iteration, count)
+
+    @api.get("/runs/{name}/selected")
+    def selected(name: str, ids: str) -> dict:
+        with place.reading(name) as db:
+            return dots.some(db, grids.numbers(ids.split(",")))
+
+    @api.get("/runs/{name}/sampled/{command}")
+    def sampled(name: str, command: int) -> dict:
+        with place.reading(name) as db:
+            return dots.sampled(db, command)
+
+    @api.get("/runs/{name}/grids")
+    def kept(name: str) -> dict:
+        return {"grids": grids.kept(place.run(name))}
+
+    @api.post("/runs/{name}/grids")
+    def keep(name: str, body: dict = Body()) -> dict:
+        with place.reading(name) as db:
+            return grids.keep(place.run(name), db, body.get("ids"))
+
+    @api.get("/runs/{name}/grids/{file}")
+    def grid(name: str, file: str) -> FileResponse:
+        return FileResponse(grids.path(place.run(name), file), media_type="image/png", filename=f"{name}-{file}")
 
     @api.get("/runs/{name}/pictures/{number}")
     def picture(name: str, number: int) -> dict:
@@ -79,6 +103,8 @@ def add(api: APIRouter, place: Place) -> None:
                 return {"undone": db.undo(as_int(body, "command"))}
             if kind == "set":
                 return {"command": db.send("set", changes=_changes(run, db, as_dict(body, "changes")))}
+            if kind == "sample":
+                return {"command": db.send("sample", prompt=as_int(body, "prompt"))}
             if kind not in _ASKED_OF_A_TRAINER:
                 raise UserError(f"command {kind!r} is unknown. Use one of {', '.join(_ASKED_OF_A_TRAINER)}, set or undo.", "kind")
             return {"command": db.send(kind)}

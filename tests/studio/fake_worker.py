@@ -64,6 +64,11 @@ def main(folder: Path) -> None:
                     for name, value in body["changes"].items():
                         db.add_event("dial", iteration + 1, name=name, old=dials.get(name, getattr(config, name)), new=value)
                         dials[name] = value
+                if kind == "sample":
+                    prompt = body["prompt"]
+                    made = worlds[prompt].pictures("sample", iteration, prompt, config.group_size, laid_out=False)
+                    db.add_pictures(made)
+                    db.add_event("sample", iteration, prompt=prompt, seeds=[p["seed"] for p in made])
                 state = {"pause": "paused", "resume": "running", "stop": "stopping"}.get(kind, state)
                 db.answer(number)
             db.set_status(state=state)

@@ -1,22 +1,22 @@
-// The dots of one prompt on the map, loaded in blocks around the viewed iteration.
+// The dots of one prompt or of all on the map, loaded in blocks around the viewed iteration.
 
-const BLOCK = 400; // iterations fetched before the viewed one
+const BLOCK = 400; // iterations fetched before the viewed one, fewer if they hold more than
+const MOST = 30000; // dots: an answer of the server holds up to 100,000
 export const TRAIL = 8; // iterations shown on the map
 const AGAIN = 1000; // milliseconds between looks at dots that are not laid out yet
 
 /** Columns of a binary answer; see studio/data/points.py for the layout. */
 export function decode(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const { n, method } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const told = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let at = 4 + length;
   const column = (Kind) => {
-    const values = new Kind(buffer, at, n);
-    at += n * Kind.BYTES_PER_ELEMENT;
+    const values = new Kind(buffer, at, told.n);
+    at += told.n * Kind.BYTES_PER_ELEMENT;
     return values;
   };
   return {
-    n,
-    method,
+    ...told,
     x: column(Float32Array),
     y: column(Float32Array),
     reward: column(Float32Array),
@@ -28,9 +28,11 @@ export function decode(buffer) {
 }
 
 export class Dots {
-  constructor(method = 'pca') {
+  constructor(method = 'pca', each = 1) {
     this.method = method;
-    this.groups = new Map(); // iteration -> [{x, y, reward, id, iteration, look}]
+    this.block = Math.max(2 * TRAIL, Math.min(BLOCK, Math.floor(MOST / each))); // `each`: dots of one iteration
+    this.groups = new Map(); // iteration -> [{x, y, reward, id, iteration, prompt, look}]
+    this.rewards = [Infinity, -Infinity]; // between which nearly all of them lie, in whole steps; only grows
     this.low = null; // groups are complete for low < iteration <= high
     this.high = null;
     this.pending = false;
@@ -45,11 +47,12 @@ export class Dots {
   /** The range to fetch next so that the iterations around `viewed` are there, or null. */
   missing(viewed, newest) {
     if (this.pending || newest < 1) return null;
-    if (this.low === null || viewed < this.low - 2 * BLOCK || viewed > this.high + 2 * BLOCK)
-      return { since: Math.max(0, viewed - BLOCK), until: Math.min(newest, viewed + BLOCK), fresh: true };
-    if (this.high < newest && viewed + BLOCK / 4 > this.high) return { since: this.high, until: Math.min(newest, this.high + 2 * BLOCK) };
+    const block = this.block;
+    if (this.low === null || viewed < this.low - 2 * block || viewed > this.high + 2 * block)
+      return { since: Math.max(0, viewed - block), until: Math.min(newest, viewed + block), fresh: true };
+    if (this.high < newest && viewed + block / 4 > this.high) return { since: this.high, until: Math.min(newest, this.high + 2 * block) };
     if (this.bare <= this.high && Date.now() > this.again) return { since: this.bare - 1, until: this.high, again: true };
-    if (this.low > 0 && viewed - BLOCK / 4 < this.low) return { since: Math.max(0, this.low - BLOCK), until: this.low };
+    if (this.low > 0 && viewed - block / 4 < this.low) return { since: Math.max(0, this.low - block), until: this.low };
     return null;
   }
 
@@ -58,15 +61,33 @@ export class Dots {
     if (again) for (const i of this.groups.keys()) if (i > since && i <= until) this.groups.delete(i);
     if (fresh || again) this.bare = Infinity;
     this.again = Date.now() + AGAIN;
+    this.see(c.reward);
     for (let i = 0; i < c.n; i++) {
       const iteration = c.iteration[i];
       let group = this.groups.get(iteration);
       if (!group) this.groups.set(iteration, (group = []));
       if (c.x[i] !== c.x[i]) this.bare = Math.min(this.bare, iteration);
-      group.push({ x: c.x[i], y: c.y[i], reward: c.reward[i], id: c.id[i], iteration, look: c.look[i] });
+      group.push({ x: c.x[i], y: c.y[i], reward: c.reward[i], id: c.id[i], iteration, prompt: c.prompt[i], look: c.look[i] });
     }
     this.low = fresh ? since : Math.min(this.low, since);
     this.high = fresh ? until : Math.max(this.high, until);
+  }
+
+  /** Widen the range of rewards to the 2nd and 98th percentile of `rewards`, outwards to whole numbers. */
+  see(rewards) {
+    const known = rewards.filter((r) => r === r).sort();
+    if (!known.length) return;
+    const at = (share) => known[Math.round(share * (known.length - 1))];
+    const [low, high] = this.rewards;
+    this.rewards = [Math.min(low, Math.floor(at(0.02))), Math.max(high, Math.ceil(at(0.98)))];
+  }
+
+  /** Dots with these ids, as far as they are loaded. */
+  find(ids) {
+    const wanted = new Set(ids);
+    const found = [];
+    for (const group of this.groups.values()) for (const dot of group) if (wanted.has(dot.id)) found.push(dot);
+    return found;
   }
 
   /** The last 8 iterations of the prompt up to `viewed`, oldest first: [[dots, age]], age 0 is the newest. */

@@ -67,6 +67,17 @@ export function soften(points, grow) {
   return soft;
 }
 
+/** Whether a point lies in a polygon: a ray to the right crosses its outline an odd number of times. */
+export function inside([x, y], polygon) {
+  let odd = false;
+  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
+    const [ax, ay] = polygon[i];
+    const [bx, by] = polygon[j];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) odd = !odd;
+  }
+  return odd;
+}
+
 export function box(points) {
   const xs = points.map((p) => p[0]),
     ys = points.map((p) => p[1]);

@@ -2,6 +2,7 @@
 // Views subscribe with on(); they never fetch the same thing twice, so they can never disagree.
 
 import { Dots, decode } from './dots.js';
+import { readSelection, writeSelection } from './selection.js';
 
 const POLL = 1000; // milliseconds
 const LOST_AFTER = 3; // failed polls
@@ -10,7 +11,11 @@ const query = new URLSearchParams(location.search);
 export const state = {
   run: query.get('run'),
   screen: null,
-  prompt: query.has('prompt') ? Number(query.get('prompt')) : null,
+  prompt: query.has('prompt') && query.get('prompt') !== 'all' ? Number(query.get('prompt')) : null,
+  all: query.get('prompt') === 'all', // every prompt on one map; `prompt` stays the one that the charts show
+  layout: null, // 'umap' or 'pca' where a person chose one
+  sel: readSelection(query.get('sel')), // {ids, of}: pictures that were drawn around, of so many on the map
+  compare: null, // {prompt, seed} to open in Compare
   iteration: query.has('it') ? Number(query.get('it')) : null,
   head: null,
   info: null,
@@ -25,7 +30,7 @@ export const state = {
 
 const listeners = {};
 /**
- * Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, theme, screen,
+ * Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, sel, point, theme, screen,
  * lost, runs, fit, draft (state.draft holds settings that Setup should show).
  */
 export function on(names, f) {
@@ -85,24 +90,37 @@ export function sharesAt(iteration) {
 export function view(change) {
   if ('iteration' in change)
     change.iteration = change.iteration === null || change.iteration >= newest() ? null : Math.max(0, Math.round(change.iteration));
-  const prompt = 'prompt' in change && change.prompt !== state.prompt;
-  Object.assign(state, change);
+  const other = ['prompt', 'all', 'layout'].some((name) => name in change && change[name] !== state[name]);
+  const lost = state.sel && ['prompt', 'all'].some((name) => name in change && change[name] !== state[name]);
+  Object.assign(state, change, lost ? { sel: null } : {});
   writeAddress();
-  if (prompt) loadMap();
+  if (lost) emit('sel');
+  if (other) {
+    Object.assign(state, { base: null, dots: new Dots() }); // nothing of the one on the map of the other
+    loadMap();
+  }
   emit('view');
   loadDots();
 }
 
+/** Pictures that were drawn around: {ids, of}, or null for none. */
+export function select(sel) {
+  state.sel = sel;
+  writeAddress();
+  emit('sel');
+}
+
 export function writeAddress() {
   const address = new URL(location.href);
-  const values = { run: state.run, screen: state.screen, prompt: state.prompt || null, it: state.iteration };
+  const prompt = state.all ? 'all' : state.prompt || null;
+  const values = { run: state.run, screen: state.screen, prompt, it: state.iteration, sel: writeSelection(state.sel) };
   for (const [name, value] of Object.entries(values))
     value == null ? address.searchParams.delete(name) : address.searchParams.set(name, value);
   if (address.href !== location.href) history.replaceState(history.state, '', address);
 }
 
 export function openRun(name) {
-  if (name !== state.run) Object.assign(state, { prompt: null, iteration: null });
+  if (name !== state.run) Object.assign(state, { prompt: null, all: false, iteration: null, sel: null });
   Object.assign(state, { run: name, head: null, info: null, rows: [], base: null, dots: new Dots() });
   writeAddress();
   emit('run');
@@ -144,7 +162,7 @@ async function look() {
     head = await get(runPath('head'));
   if (run !== state.run) return undefined;
   const before = state.head;
-  if (before && before.epoch !== head.epoch) Object.assign(state, { rows: [], dots: new Dots(), iteration: null });
+  if (before && before.epoch !== head.epoch) Object.assign(state, { rows: [], dots: new Dots(), iteration: null, sel: null });
   const changed = !before || before.maps !== head.maps || (before.newest < 0 && head.newest >= 0) || before.epoch !== head.epoch;
   const turned = !before || before.turns.length !== head.turns.length || before.turns.at(-1)?.id !== head.turns.at(-1)?.id;
   state.head = head;
@@ -193,24 +211,27 @@ async function loadRows(run) {
   emit('rows');
 }
 
+const mapQuery = () => `prompt=${state.prompt}&all=${state.all}${state.layout ? `&method=${state.layout}` : ''}`;
+
 async function loadMap() {
   const run = state.run,
-    prompt = state.prompt;
-  const base = await getBinary(runPath(`base?prompt=${prompt}`));
-  if (run !== state.run || prompt !== state.prompt) return;
+    query = mapQuery();
+  const base = await getBinary(runPath(`base?${query}`));
+  if (run !== state.run || query !== mapQuery()) return;
+  const { group_size, prompts_per_iteration } = state.info.config;
   state.base = base;
-  state.dots = new Dots(base.method);
+  state.dots = new Dots(base.method, state.all ? group_size * prompts_per_iteration : group_size);
   emit('base');
 }
 
 async function loadDots() {
-  const { run, prompt, dots } = state;
+  const { run, prompt, dots, all } = state;
   if (!run || !state.base) return;
   const range = dots.missing(viewed(), newest());
   if (!range) return;
   dots.asked(range);
   try {
-    const columns = await getBinary(runPath(`points?prompt=${prompt}&since=${range.since}&until=${range.until}&method=${dots.method}`));
+    const columns = await getBinary(runPath(`points?prompt=${prompt}&all=${all}&since=${range.since}&until=${range.until}&method=${dots.method}`));
     if (dots !== state.dots) return;
     dots.add(columns, range);
     emit('dots');

@@ -5,6 +5,26 @@ import { on } from './store.js';
 
 const MOST = 500; // newest rows shown
 
+/** A table of the column names `head` and `rows` of plain values. */
+export function table(head, rows) {
+  const line = (values, kind, more = {}) =>
+    h(
+      'tr',
+      {},
+      values.map((value) => h(kind, more, String(value))),
+    );
+  return h(
+    'table',
+    {},
+    h('thead', {}, line(head, 'th', { scope: 'col' })),
+    h(
+      'tbody',
+      {},
+      rows.map((row) => line(row, 'td')),
+    ),
+  );
+}
+
 /** A button in the panel's head that lays a table over its plot. `read()` gives {head, rows}. */
 export function tableButton(root, read) {
   const box = h('div', { class: 'table', tabindex: 0, hidden: true });
@@ -22,35 +42,7 @@ export function tableButton(root, read) {
   function draw() {
     if (box.hidden) return;
     const { head, rows } = read();
-    box.replaceChildren(
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            head.map((c) => h('th', { scope: 'col' }, c)),
-          ),
-        ),
-        h(
-          'tbody',
-          {},
-          rows
-            .slice(-MOST)
-            .reverse()
-            .map((r) =>
-              h(
-                'tr',
-                {},
-                r.map((c) => h('td', {}, String(c))),
-              ),
-            ),
-        ),
-      ),
-    );
+    box.replaceChildren(table(head, rows.slice(-MOST).reverse()));
   }
   on('rows view run', draw);
 }

@@ -1,56 +1,78 @@
 // The map: base pictures stay as hollow dots and dashed hulls, the last eight iterations are solid glyphs.
 
-import { $, glyph, h, icon, lookLetter, percent, say } from '../lib/dom.js';
-import { looksOf, on, promptInfo, sharesAt, state, thumb, view, viewed } from '../lib/store.js';
+import { $, h, icon, lookLetter, percent, say, svg } from '../lib/dom.js';
+import { looksOf, on, promptInfo, select, sharesAt, state, view, viewed } from '../lib/store.js';
 import { redraw } from './live.js';
 import { Card, nearest } from './mapcard.js';
-import { drawBase, drawRing, drawTrail, legend } from './mapdraw.js';
+import { drawBase, drawTrail } from './mapdraw.js';
 import { Frame } from './mapframe.js';
+import { drawChips } from './map/chips.js';
+import { spoken } from './map/facts.js';
+import { Lasso, seen } from './map/lasso.js';
+import { mapMenu } from './map/menu.js';
+import { INKS, Legend, mappedPrompts, paint } from './map/paint.js';
+import { pointing } from './map/pointing.js';
+import { promptList } from './map/prompts.js';
+import { mapTable } from './map/table.js';
+
+const KEYS = 'Map. Up and down walk the looks, left and right their pictures, Enter pins one, plus and minus zoom.';
+const OLDEST = 7; // the age that selected pictures keep when they have left the last eight iterations
 
 export function map(root) {
   root.setAttribute('role', 'group');
-  const frame = new Frame();
-  const card = new Card(frame);
-  const canvas = h('canvas');
-  const chips = h('div', { class: 'chips' });
-  const hint = h('p', { class: 'hint' });
-  const area = h('div', { class: 'area', tabindex: 0, role: 'img' }, canvas, hint, chips, card.node, legend());
-  const prompts = h('select', {
-    class: 'sel',
-    id: 'mm-prompt',
-    'aria-label': 'Prompt',
-    onchange: () => view({ prompt: Number(prompts.value) }),
+  const canvas = h('canvas', { role: 'img' });
+  const over = svg('100%', '100%', '<path class="lasso" d=""/><circle class="ring" r="9.5" visibility="hidden"/>', {
+    class: 'over',
+    'aria-hidden': 'true',
   });
-  const inks = ['look', 'reward', 'iteration'].map((v) => h('option', { value: v }, `Colour by ${v}`));
-  const paintBy = h('select', { class: 'sel', 'aria-label': 'Colour by', onchange: draw }, inks);
-  const showBase = h(
+  const chips = h('div', { class: 'chips', 'aria-hidden': 'true' });
+  const hint = h('p', { class: 'hint' });
+  const told = h('p', { class: 'told', role: 'status' });
+  const heard = h('p', { class: 'sr', 'aria-live': 'polite' });
+  const legend = new Legend();
+  const table = mapTable();
+  const frame = new Frame();
+  const card = new Card(frame, (more, pinned) => say(heard, `${spoken(more)}${pinned ? ' Pinned.' : ''}`));
+  const lasso = new Lasso(frame, $('.lasso', over), (words, shown) => {
+    say(heard, words);
+    say(told, shown ? words : '');
+  });
+  const area = h(
+    'div',
+    { class: 'area', tabindex: 0, role: 'application', 'aria-label': KEYS },
+    [canvas, over, hint, chips, card.node, legend.node, told, heard],
+  );
+  const prompts = promptList(suitInk);
+  const inks = h(
+    'select',
+    { class: 'sel', id: 'mm-ink', 'aria-label': 'Colour by', onchange: suitPrompt },
+    INKS.map((v) => h('option', { value: v }, `Colour by ${v}`)),
+  );
+  const draws = h(
     'button',
-    { class: 'btn sm', id: 'mm-base', 'aria-pressed': 'true', title: 'Base pictures on or off  B', onclick: toggleBase },
-    'Base',
+    { class: 'btn sm', id: 'mm-lasso', 'aria-pressed': 'false', title: 'Draw around dots  L', onclick: turnLasso },
+    icon('lasso', 14),
+    'Lasso',
   );
   const fitAll = h('button', { class: 'btn sm ghost', 'aria-label': 'Fit the whole map', title: 'Fit  0', onclick: fit }, icon('fit'));
+  const menu = mapMenu(draw, () => table.toggle(true));
   root.append(
     h(
       'div',
       { class: 'hd' },
-      h('h2', {}, 'Map'),
+      menu.node,
       h('span', { class: 'sub wide' }, 'a dot is a picture; near means alike'),
-      h('div', { class: 'r' }, prompts, paintBy, showBase, fitAll),
+      h('div', { class: 'r' }, prompts.node, inks, draws, fitAll),
     ),
     area,
+    table.node,
   );
   let near = null;
 
-  const baseShown = () => showBase.getAttribute('aria-pressed') === 'true';
-  const measure = () => frame.measure(state.base, looksOf(), area.clientWidth, area.clientHeight);
-  function toggleBase() {
-    showBase.setAttribute('aria-pressed', String(!baseShown()));
-    draw();
-  }
-  function fit() {
-    frame.fit();
-    measure();
-    draw();
+  // --- drawing -----------------------------------------------------------------------------------------------------
+  function measure() {
+    const [keys, by] = state.all ? [mappedPrompts(), 'prompt'] : [looksOf().map((l) => l.look), 'look'];
+    frame.measure(state.base, keys, by, area.clientWidth, area.clientHeight);
   }
 
   function draw() {
@@ -62,143 +84,142 @@ export function map(root) {
     ctx.clearRect(0, 0, frame.width, frame.height);
     const trail = state.dots.trail(viewed());
     const off = promptInfo()?.mapped === false ? 'This prompt is not on the map; its pictures are below.' : 'Laying out the map.';
-    say(hint, state.info && !frame.ready && state.head?.newest >= 0 ? off : '');
+    say(hint, state.info && state.base && !frame.ready && state.head?.newest >= 0 ? off : '');
     if (frame.ready) {
-      drawBase(ctx, frame, state.base, baseShown());
-      drawTrail(ctx, frame, trail, paintBy.value);
-      if (card.pinned || near) drawRing(ctx, frame, card.pinned || near);
+      const chosen = state.sel && new Set(state.sel.ids);
+      const shown = chosen ? withChosen(trail, chosen) : trail;
+      drawBase(ctx, frame, state.base, ratio, menu.base());
+      drawTrail(ctx, frame, shown, paint(inks.value), ratio, chosen);
     }
-    drawChips();
+    drawOver();
+    drawChips(chips, frame);
+    legend.tell(inks.value, trail);
+    table.draw();
     describe();
     window.manymodes.mapDrawn = { at: performance.now(), dots: trail.reduce((n, [group]) => n + group.length, state.base?.n ?? 0) };
   }
 
-  function drawChips() {
-    const shares = sharesAt(viewed());
-    const looks = new Map(looksOf().map((l) => [l.look, l]));
-    const key = `${state.run}:${state.prompt}:${frame.hulls.map((g) => g.look).join()}`;
-    if (chips.dataset.key !== key) {
-      chips.dataset.key = key;
-      chips.replaceChildren(...frame.hulls.map(({ look }) => chip(looks.get(look))));
+  /** Selected pictures stay on the map when newer ones have pushed them out of the trail. */
+  function withChosen(trail, chosen) {
+    const there = new Set(trail.flatMap(([group]) => group.map((dot) => dot.id)));
+    const gone = state.dots.find(chosen).filter((dot) => !there.has(dot.id));
+    return gone.length ? [[gone, OLDEST], ...trail] : trail;
+  }
+
+  function drawOver() {
+    const ring = $('.ring', over);
+    const dot = frame.ready && (card.pinned || near);
+    ring.setAttribute('visibility', dot ? 'visible' : 'hidden');
+    if (dot) {
+      const [x, y] = frame.place(dot.x, dot.y);
+      ring.setAttribute('cx', x.toFixed(1));
+      ring.setAttribute('cy', y.toFixed(1));
     }
-    frame.hulls.forEach(({ look }, i) => {
-      const { left, top } = frame.corners[i];
-      const moved = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
-      if (chips.children[i].style.transform !== moved) chips.children[i].style.transform = moved;
-      say($('.now', chips.children[i]), shares ? percent(shares[look] ?? 0) : '');
-    });
+    lasso.draw();
   }
 
   function describe() {
     const shares = sharesAt(viewed());
     const each = shares ? looksOf().map(({ look }) => `look ${lookLetter(look)} ${percent(shares[look] ?? 0)}`) : ['no pictures yet'];
-    const text = `Map of the pictures for ${promptInfo()?.text ?? ''} at iteration ${viewed()}: ${each.join(', ')}`;
-    if (area.getAttribute('aria-label') !== text) area.setAttribute('aria-label', text);
+    const of = state.all ? `${mappedPrompts().length} prompts` : (promptInfo()?.text ?? '');
+    const what = state.all ? '' : `: ${each.join(', ')}`;
+    const text = `Map of the pictures for ${of} at iteration ${viewed()}${what}.`;
+    if (canvas.getAttribute('aria-label') !== text) canvas.setAttribute('aria-label', text);
   }
 
-  // --- pointing ----------------------------------------------------------------------------------------------------
+  // --- what a person does -------------------------------------------------------------------------------------------
+  function fit() {
+    frame.fit();
+    moved();
+  }
+  function moved() {
+    measure();
+    draw();
+    if (card.pinned) card.move(card.pinned);
+  }
+  function turnLasso() {
+    const is = draws.getAttribute('aria-pressed') !== 'true';
+    draws.setAttribute('aria-pressed', String(is));
+    area.classList.toggle('drawing', is);
+    say(told, is ? 'Draw around some dots. By keyboard, walk to a dot: Enter takes its look.' : '');
+  }
+  /** Letters of looks mean something for one prompt only, so all prompts are coloured by prompt; and the other way round. */
+  function suitInk() {
+    if (state.all && inks.value === 'look') inks.value = 'prompt';
+    if (!state.all && inks.value === 'prompt') inks.value = 'look';
+  }
+  function suitPrompt() {
+    if (inks.value === 'prompt' && !state.all && mappedPrompts().length > 1) view({ all: true });
+    else if (inks.value === 'look' && state.all) view({ all: false });
+    draw();
+  }
+
   function point(dot) {
     if (dot?.id === near?.id) return;
     near = dot;
-    draw();
+    drawOver();
     card.show(dot);
   }
   function close() {
     near = null;
     card.hide();
-    draw();
+    drawOver();
   }
   function pin() {
     card.pin(card.pinned === near ? null : near);
-    draw();
+    drawOver();
   }
-  const pixel = (event) => {
-    const box = area.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  };
-  let drag = null;
-  area.addEventListener('pointermove', (event) => {
-    if (!frame.ready) return;
-    const [x, y] = pixel(event);
-    if (!drag) return point(nearest(frame, x, y, baseShown()));
-    drag.far ||= Math.hypot(x - drag.x, y - drag.y) > 4;
-    if (!drag.far) return;
-    frame.zoom = { k: drag.zoom.k, x: drag.zoom.x + x - drag.x, y: drag.zoom.y + y - drag.y };
-    measure();
-    close();
+  function takeGroup() {
+    const kind = state.all ? 'prompt' : 'look';
+    const shown = seen();
+    lasso.take(shown.filter((dot) => dot[kind] === near[kind]).map((dot) => dot.id), shown.length);
+  }
+  pointing(area, {
+    frame,
+    lasso,
+    card,
+    drawing: () => draws.getAttribute('aria-pressed') === 'true',
+    near: () => near,
+    nearest: (x, y) => nearest(frame, x, y, menu.base()),
+    point,
+    pin,
+    close,
+    moved,
+    takeGroup,
   });
-  area.addEventListener('pointerdown', (event) => {
-    const [x, y] = pixel(event);
-    drag = { x, y, zoom: frame.zoom, far: false };
-    area.setPointerCapture(event.pointerId);
-  });
-  area.addEventListener('pointerup', () => {
-    if (drag && !drag.far) pin();
-    drag = null;
-  });
-  area.addEventListener('pointerleave', () => drag || point(null));
-  area.addEventListener(
-    'wheel',
-    (event) => {
-      event.preventDefault();
-      frame.turn(...pixel(event), event.deltaY);
-      measure();
-      draw();
-    },
-    { passive: false },
-  );
-  area.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') return close();
-    if (event.key === 'Enter' && near) return pin();
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    // through the newest pictures, look by look, best first
-    const newest = state.dots.trail(viewed()).at(-1)?.[0] ?? [];
-    const all = newest.filter((dot) => dot.x === dot.x).sort((a, b) => a.look - b.look || b.reward - a.reward);
-    if (all.length) point(all[(all.findIndex((dot) => dot.id === near?.id) + step + all.length) % all.length]);
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open], :popover-open') || !root.clientWidth) return;
+    if (card.pinned || near) close();
+    else if (state.sel) select(null);
+    else if (draws.getAttribute('aria-pressed') === 'true') turnLasso();
   });
 
   // --- keeping up --------------------------------------------------------------------------------------------------
-  function listPrompts() {
-    const all = state.info?.prompts ?? [];
-    const mapped = all.filter((p) => p.mapped);
-    const key = `${state.run}:${all.length}:${mapped.length}`;
-    if (prompts.dataset.key !== key) {
-      prompts.dataset.key = key;
-      const option = (p) => h('option', { value: p.prompt }, p.text.slice(0, 80));
-      const rest = all
-        .filter((p) => !p.mapped)
-        .slice(0, 500)
-        .map(option);
-      prompts.replaceChildren(...mapped.map(option), ...(rest.length ? [h('optgroup', { label: 'Not on the map' }, rest)] : []));
-    }
-    prompts.value = String(state.prompt);
-  }
-  const later = redraw(area, 'dots view theme rows', () => {
+  const later = redraw(area, 'dots view theme rows sel', () => {
     if (area.clientWidth !== frame.width || area.clientHeight !== frame.height) measure();
     draw();
   });
   function fresh() {
     near = null;
     card.hide();
+    lasso.clear();
     measure();
-    listPrompts();
-    say($('.much', root), state.base?.n ? `base model, ${state.base.n} pictures, never moves` : 'base model, never moves');
+    prompts.draw();
+    suitInk();
+    const one = mappedPrompts().length < 2;
+    for (const option of inks.options) option.hidden = one && option.value === 'prompt';
+    say(legend.much, state.base?.n ? `base model, ${state.base.n} pictures, never moves` : 'base model, never moves');
     later();
   }
   on('base info run', fresh);
-  on('view', listPrompts);
+  on('view', () => {
+    prompts.draw();
+    if (!state.base) measure();
+  });
   on('fit', fit);
+  on('point', () => {
+    const dot = state.pointed && seen().find((d) => d.id === state.pointed);
+    point(dot || null);
+  });
   fresh(); // this screen may be built long after the run was read
-}
-
-function chip({ look, share, picture }) {
-  const now = h('b', {}, glyph(look), h('span', {}, lookLetter(look)), h('span', { class: 'now' }));
-  return h(
-    'div',
-    { class: 'chip' },
-    h('img', { alt: '', src: thumb(picture), width: 30, height: 30 }),
-    h('div', {}, now, h('span', { class: 'then' }, `base ${percent(share)}`)),
-  );
 }

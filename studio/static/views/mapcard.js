@@ -1,7 +1,8 @@
 // What lies under the pointer on the map, and the card that tells of it.
 
-import { clamp, fixed, glyph, h, lookName } from '../lib/dom.js';
-import { get, runPath, state, thumb, viewed } from '../lib/store.js';
+import { clamp, h } from '../lib/dom.js';
+import { get, runPath, state, viewed } from '../lib/store.js';
+import { actions, facts, look } from './map/facts.js';
 
 const REACH = 12; // pixels
 const DELAY = 80; // milliseconds
@@ -24,10 +25,11 @@ export function nearest(frame, mx, my, withBase) {
   return best && best();
 }
 
-/** The hover card. `show(dot)` after a moment, `pin(dot)` to keep it, `hide()`. */
+/** The hover card. `show(dot)` after a moment, `pin(dot)` to keep it with its buttons, `hide()`. `told(words)` hears what it says. */
 export class Card {
-  constructor(frame) {
+  constructor(frame, told) {
     this.frame = frame;
+    this.told = told;
     this.node = h('div', { class: 'card', hidden: true });
     this.wanted = this.pinned = null;
   }
@@ -55,18 +57,11 @@ export class Card {
   async tell(dot) {
     const more = await get(runPath(`pictures/${dot.id}`)).catch(() => null);
     if (!more || dot !== this.wanted) return;
-    const row = (name, value) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
-    const scores = Object.entries(more.scores)
-      .slice(0, 3)
-      .map(([name, value]) => row(name.replaceAll('_', ' '), fixed(value, 3)));
-    const title = dot.base ? `Base model, ${lookName(dot.look).replace(/^./, (c) => c.toLowerCase())}` : lookName(dot.look);
-    const own = dot.base ? [] : [row('Rank', `${more.rank} of ${more.of}`), row('Iteration', String(more.iteration))];
-    this.node.replaceChildren(
-      h('img', { src: thumb(dot.id), alt: `${title}, picture`, width: 128, height: 128 }),
-      h('div', { class: 'lk' }, glyph(dot.look, 11), title),
-      h('dl', {}, row('Reward', fixed(more.reward)), own, row('Seed', more.seed), scores),
-    );
+    const pinned = dot === this.pinned;
+    this.node.replaceChildren(look(more, 128), facts(more), ...(pinned ? [actions(more)] : []));
+    this.node.classList.toggle('pinned', pinned);
     this.node.hidden = false;
+    this.told(more, pinned);
     this.move(dot);
   }
 

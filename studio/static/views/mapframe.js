@@ -3,14 +3,15 @@
 import { core, hull, placeLabels, soften } from '../lib/hull.js';
 
 export const CHIP = [112, 38]; // pixels
+const LABELS = 8; // at most
 const STRETCH = 1.6; // x and y may differ in scale by so much, to fill the frame
 
 export class Frame {
   constructor() {
     this.width = 0;
     this.height = 0;
-    this.hulls = []; // [{look, line}]
-    this.corners = []; // of the label of each hull
+    this.hulls = []; // [{key, line}]
+    this.corners = []; // of the label of each of the first hulls
     this.fit();
   }
 
@@ -18,8 +19,11 @@ export class Frame {
     this.zoom = { k: 1, x: 0, y: 0 };
   }
 
-  /** Bounds come from the base pictures alone, so the map stays still. `base`: columns, `looks`: [{look}]. */
-  measure(base, looks, width, height) {
+  /**
+   * Bounds come from the base pictures alone, so the map stays still. `base`: columns; one cloud for each of `keys`, of
+   * the pictures that have it in the column `by`: look or prompt.
+   */
+  measure(base, keys, by, width, height) {
     Object.assign(this, { width, height, ready: false, hulls: [], corners: [] });
     const there = base ? [...base.x.keys()].filter((i) => base.x[i] === base.x[i]) : [];
     if (!there.length || !width) return;
@@ -35,12 +39,12 @@ export class Frame {
       cx: (left + right) / 2,
       cy: (bottom + top) / 2,
     });
-    const clouds = looks.map(({ look }) => ({
-      look,
-      points: there.filter((i) => base.look[i] === look).map((i) => this.place(base.x[i], base.y[i])),
+    const clouds = keys.map((key) => ({
+      key,
+      points: there.filter((i) => base[by][i] === key).map((i) => this.place(base.x[i], base.y[i])),
     }));
-    this.hulls = clouds.filter((c) => c.points.length > 2).map((c) => ({ look: c.look, line: soften(hull(core(c.points)), 16) }));
-    const lines = this.hulls.map((c) => c.line);
+    this.hulls = clouds.filter((c) => c.points.length > 2).map((c) => ({ key: c.key, line: soften(hull(core(c.points)), 16) }));
+    const lines = this.hulls.slice(0, LABELS).map((c) => c.line);
     this.corners = placeLabels(
       lines,
       clouds.flatMap((c) => c.points),
@@ -53,6 +57,12 @@ export class Frame {
   place(x, y) {
     const { k, x: dx, y: dy } = this.zoom;
     return [((x - this.cx) * this.kx + this.width / 2) * k + dx, (this.height / 2 - 10 - (y - this.cy) * this.ky) * k + dy];
+  }
+
+  /** The layout coordinates at a pixel: the other way of place(). */
+  find(px, py) {
+    const { k, x: dx, y: dy } = this.zoom;
+    return [((px - dx) / k - this.width / 2) / this.kx + this.cx, (this.height / 2 - 10 - (py - dy) / k) / this.ky + this.cy];
   }
 
   /** Zoom by a wheel's turn, keeping the pixel (x, y) where it is. */

@@ -1,41 +1,47 @@
 // What does it make now: the pictures of the viewed iteration, ordered so that one look taking over is seen at once.
 
 import { $, h, say, glyph, fixed, lookColour, lookName, NEW } from '../lib/dom.js';
-import { state, on, get, runPath, thumb, viewed, following, promptInfo } from '../lib/store.js';
+import { state, on, emit, get, runPath, thumb, viewed, following, promptInfo, select } from '../lib/store.js';
+import { keptGrids } from './map/kept.js';
+import { sampler } from './map/sample.js';
 
-const MOST = 64;
+const MOST = 128; // tiles
+const SELECTED = 400; // pictures of a selection that are listed and kept
+const PACE = 200; // milliseconds between two fillings while a replay runs: each asks for up to 64 pictures
+const NOTED = 6000; // milliseconds that a notice stays in the heading
 const rank = (look) => (look == null ? 98 : look < 0 ? 97 : look);
 const ORDERS = {
-  look: (a, b) => rank(a.look) - rank(b.look) || b.reward - a.reward,
+  look: (a, b) => a.prompt - b.prompt || rank(a.look) - rank(b.look) || b.reward - a.reward,
   reward: (a, b) => b.reward - a.reward,
   seed: (a, b) => a.seed.length - b.seed.length || (a.seed < b.seed ? -1 : 1),
 };
 
 export function pictures(root) {
-  const title = h('h2', {}, 'Newest pictures'),
-    sub = h('span', { class: 'sub', dir: 'auto' });
+  const title = h('h2', {}, 'Newest pictures');
+  const sub = h('span', { class: 'sub', dir: 'auto' });
+  const told = h('p', { class: 'sr', 'aria-live': 'polite' });
+  const say_ = (words) => {
+    say(told, words);
+    note = words;
+    draw();
+  };
   const buttons = Object.keys(ORDERS).map((o) =>
     h('button', { 'aria-pressed': String(state.order === o), onclick: () => order(o) }, o[0].toUpperCase() + o.slice(1)),
   );
+  const orders = h('span', { class: 'seg', role: 'group', 'aria-label': 'Order' }, buttons);
+  const sample = sampler(draw, say_);
+  const grids = keptGrids(say_);
+  const keep = h('button', { class: 'btn sm', id: 'mm-keep', onclick: () => grids.keep(listed().map((p) => p.id)) }, 'Keep as grid');
+  const clear = h('button', { class: 'btn sm ghost', id: 'mm-clear', onclick: () => (state.sel ? select(null) : sample.clear()) }, 'Clear');
   const tiles = h('div', { class: 'tiles' });
-  root.append(
-    h(
-      'div',
-      { class: 'hd' },
-      title,
-      sub,
-      h(
-        'div',
-        { class: 'r' },
-        h('span', { class: 'sub wide' }, 'Order'),
-        h('span', { class: 'seg', role: 'group', 'aria-label': 'Order' }, buttons),
-      ),
-    ),
-    tiles,
-  );
-  let shown = null,
-    key = '',
-    wanted = null;
+  const word = h('span', { class: 'sub wide' }, 'Order');
+  root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, word, orders, sample.node, keep, clear, grids.node)), tiles, told);
+  let shown = null; // of the viewed iteration
+  let chosen = null; // of the selection
+  let key = '';
+  let asking = false;
+  let note = '';
+  let noted = 0;
 
   function order(o) {
     state.order = o;
@@ -43,41 +49,85 @@ export function pictures(root) {
     draw();
   }
 
+  /** What should be on show, as one word that changes when it does. */
+  const wanted = () => (state.run && state.info ? `${state.run}:${state.head.epoch}:${state.all}:${state.prompt}:${viewed()}:${state.head.maps}` : '');
+
+  /** One request at a time; meanwhile others only change what is wanted next, so a replay shows as many as the server can give. */
   async function load() {
-    if (!state.run || !state.info || !root.clientWidth) return;
-    const now = `${state.run}:${state.head.epoch}:${state.prompt}:${viewed()}:${state.head.maps}`;
-    if (now === key || now === wanted) return;
-    wanted = now;
-    const answer = await get(runPath(`pictures?iteration=${viewed()}&prompt=${state.prompt}`)).catch(() => null);
-    if (wanted !== now) return;
-    wanted = null;
-    if (!answer) return;
-    [shown, key] = [answer, now];
+    if (asking || !root.clientWidth) return;
+    const now = wanted();
+    if (!now || now === key) return;
+    asking = true;
+    const pause = new Promise((done) => setTimeout(done, PACE));
+    const answer = await get(runPath(`pictures?iteration=${viewed()}&prompt=${state.prompt}&all=${state.all}`)).catch(() => null);
+    if (answer && now.split(':')[0] === state.run) {
+      [shown, key] = [answer, now];
+      draw();
+    }
+    await pause;
+    asking = false;
+    if (answer) load();
+  }
+
+  async function loadSelection() {
+    const { run, sel } = state;
+    chosen = null;
+    note = '';
+    if (sel && run) {
+      const ids = sel.ids.slice(-SELECTED); // the newest of very many
+      const answer = await get(runPath(`selected?ids=${ids.join(',')}`)).catch(() => null);
+      if (sel !== state.sel) return;
+      chosen = answer?.pictures ?? [];
+    }
     draw();
   }
 
+  const listed = () => (state.sel ? chosen : (sample.shown() ?? shown)?.pictures)?.slice().sort(ORDERS[state.order]) ?? [];
+
   function draw() {
-    const list = shown && state.run ? shown.pictures.slice().sort(ORDERS[state.order]).slice(0, MOST) : [];
-    say(title, following() ? 'Newest pictures' : 'Pictures');
-    const name = promptInfo()?.text ?? '';
-    say(
-      sub,
-      list.length
-        ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${shown.pictures.length} for “${name.slice(0, 60)}”`
-        : '',
-    );
-    sub.title = name;
+    const all = state.run ? listed() : [];
+    const list = all.slice(0, MOST);
+    const mode = state.sel ? 'selection' : sample.shown() ? 'sample' : 'newest';
+    root.dataset.mode = mode;
+    say(title, { selection: 'Selection', sample: 'Sampled now', newest: following() ? 'Newest pictures' : 'Pictures' }[mode]);
+    const name = mode === 'sample' ? state.info.prompts[sample.shown().prompt].text : (promptInfo()?.text ?? '');
+    const words = {
+      selection: () => `${state.sel.ids.length} / ${state.sel.of} pictures${list.length < all.length ? `, ${list.length} shown` : ''}`,
+      sample: () => `Pictures with the weights after iteration ${sample.shown().iteration}, ${list.length} for “${name.slice(0, 60)}”`,
+      newest: () =>
+        list.length
+          ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${all.length} for ${state.all ? 'all prompts' : `“${name.slice(0, 60)}”`}`
+          : '',
+    }[mode]();
+    if (note && !noted) noted = setTimeout(() => ([note, noted] = ['', 0]) && draw(), NOTED);
+    say(sub, note || words);
+    sub.title = note || `${words}\n${name}`;
+    keep.hidden = clear.hidden = mode === 'newest';
+    keep.disabled = !all.length;
+    orders.hidden = word.hidden = mode === 'selection' && Boolean(note);
+    sample.node.hidden = mode !== 'newest';
     while (tiles.children.length < list.length) tiles.append(tile());
     while (tiles.children.length > list.length) tiles.lastChild.remove();
     list.forEach((p, i) => fill(tiles.children[i], p));
   }
 
+  tiles.addEventListener('pointerover', (event) => point(event.target.closest('.tile')));
+  tiles.addEventListener('pointerleave', () => point(null));
+  function point(node) {
+    const id = node ? Number(node.dataset.id) : null;
+    if (id === (state.pointed ?? null)) return;
+    state.pointed = id;
+    emit('point');
+  }
+
   on('view head', load);
+  on('sel', loadSelection);
   on('run', () => {
-    [shown, key, wanted] = [null, '', null];
+    [shown, chosen, key] = [null, null, ''];
     draw();
   });
   new ResizeObserver(load).observe(root);
+  if (state.sel) loadSelection();
 }
 
 function tile() {
@@ -91,6 +141,7 @@ function tile() {
 
 /** Tiles stay where they are; only what they show is exchanged. */
 function fill(node, p) {
+  node.dataset.id = p.id;
   const source = thumb(p.id),
     image = $('img', node),
     look = p.look == null ? null : p.look < 0 ? NEW : p.look;
