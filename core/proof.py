@@ -32,7 +32,8 @@ class Interrupted(Exception):
 
 
 def trained(run: folder.Run, config: RunConfig) -> folder.Run:
-    """The run, carried out to its end; one that is there goes on, if `config` is its own but for its length.
+    """The run, carried out to its end; one that is there goes on, if `config` is its own but for its length. A longer
+    one holds the shorter: but for prompt noise that fades over the run, nothing depends on how many iterations are to come.
 
     Raises Interrupted, and UserError if the folder holds a run of other settings.
     """
@@ -41,13 +42,12 @@ def trained(run: folder.Run, config: RunConfig) -> folder.Run:
     known = run.config()
     if known != config:
         mine, theirs = config.model_dump(), known.model_dump()
-        other = next((name for name in mine if mine[name] != theirs[name] and name not in FREE), None)
+        free = FREE if config.prompt_noise_iter_decay == "none" else FREE - {"iterations"}
+        other = next((name for name in mine if mine[name] != theirs[name] and name not in free), None)
         if other:
             raise UserError(f"{run.path}: holds a run with {other}={theirs[other]}, not {mine[other]}. Name another --run-dir.", "run_dir")
-        if config.iterations < known.iterations:
-            raise UserError(f"{run.path}: holds a run of {known.iterations} iterations, not {config.iterations}. Name another --run-dir.", "run_dir")
-        folder.write_atomically(run.config_file, config.to_yaml())
-        if _state(run) == "finished" and config.iterations > known.iterations:
+        if config.iterations > known.iterations:
+            folder.write_atomically(run.config_file, config.to_yaml())
             with run.database() as db:
                 db.set_status(state="stopped")
     if _state(run) != "finished":
@@ -57,8 +57,16 @@ def trained(run: folder.Run, config: RunConfig) -> folder.Run:
     return run
 
 
-def measured(run: folder.Run, *, scale: folder.Run | None = None) -> list[Measure]:
-    """Base and every checkpoint of the run, kept in evaluation.json beside it; rewards on `scale`'s yardstick, its own if None."""
+def measured(run: folder.Run, *, scale: folder.Run | None = None, until: int | None = None) -> list[Measure]:
+    """Base and every checkpoint of the run, kept in evaluation.json beside it; rewards on `scale`'s yardstick, its own if None.
+
+    `until` leaves out what came after that iteration.
+    """
+    measures = _measured(run, scale)
+    return measures if until is None else [m for m in measures if m.iteration <= until]
+
+
+def _measured(run: folder.Run, scale: folder.Run | None) -> list[Measure]:
     kept = run.path / "evaluation.json"
     with run.database(readonly=True) as db:
         iteration = db.status()["iteration"]

@@ -57,7 +57,7 @@ def claim(where: Path, seeds: int, assignments: list[str]) -> int:
                 run = trained(folder.Run(where / f"{preset}-{seed}"), config)
             except Interrupted as interrupted:
                 return interrupted.code
-            found.append(measured(run))
+            found.append(measured(run, until=config.iterations))
             show(run.name, found[-1])
     print(f"\ncollapse-demo against diverse-grpo, {seeds} seeds, 48 pictures a prompt, mean (smallest to largest)")
     for space, words in SPACES.items():

@@ -34,9 +34,8 @@ QUICK = ("flow-grpo", "diverse-grpo", "drift-style", "ddpo", "hrf")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=3, help="pareto: seeds of every method (default 3)")
+    parser.add_argument("--seeds", type=int, default=3, help="pareto, sweep: seeds of every method or value (default 3)")
     parser.add_argument("--quick", action="store_true", help="pareto: five methods, one reward, 20 iterations")
-    parser.add_argument("--run-dir", type=Path, default=Path("runs/pareto"), help="pareto: where its runs, table and figures are kept")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
                 # all are measured on the baseline's scale of rewards, which was trained first
                 scale = folder.Run(args.run_dir / kind / f"flow-grpo-{seed}")
                 try:
-                    track = measured(trained(place, config), scale=scale)
+                    track = measured(trained(place, config), scale=scale, until=config.iterations)
                 except Interrupted as interrupted:
                     return interrupted.code
                 tracks.setdefault(kind, {}).setdefault(name, []).append(track)
