@@ -27,6 +27,7 @@ class Control:
 
     def __init__(self, db: Database, device_type: str = "cpu"):
         self.db, self.device_type = db, device_type
+        self.while_paused: Callable[[], object] = lambda: None  # short pieces of work for a pause
         self._looked = 0.0
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -69,6 +70,7 @@ class Control:
         self.db.add_event("state", self.db.status()["iteration"] + 1, state="paused")
         while True:
             time.sleep(PAUSED_POLL)
+            self.while_paused()
             for command, kind, _ in self.db.pending():
                 if kind == "stop":
                     self._stop(command)

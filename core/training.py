@@ -89,6 +89,7 @@ class Trainer(Sampler):
         self.start: int | None = None  # HRF-D's choice, kept for hrfd_refresh_every iterations
         self.scales: dict[int, float] = {}  # per mapped prompt, from the base measure: what variety is measured by
         self.seconds: dict[str, float] = {}
+        self.settled: dict[str, torch.Tensor] | None = None  # the LoRA before the update under way
         self.entering: Callable[[str], None] = lambda phase: None  # hears of every phase, for a meter of memory
 
     # --- judging ------------------------------------------------------------------------------------------------
@@ -321,6 +322,7 @@ class Trainer(Sampler):
         """Whatever is raised inside leaves weights, optimizer and running scales as they were, bit by bit."""
         weights = {name: p.detach().clone() for name, p in self.adapter.items()}
         optimizer, scalars, memory = copy.deepcopy(self.optimizer.state_dict()), self.scalars(), self.memory.state_dict()
+        self.settled = weights
         try:
             yield
         except BaseException:
@@ -332,6 +334,8 @@ class Trainer(Sampler):
             self._load_scalars(scalars)
             self.memory.load_state_dict(memory)
             raise
+        finally:
+            self.settled = None
 
     def tensors(self) -> dict[str, np.ndarray]:
         """LoRA, optimizer moments and remembered features by name, for a checkpoint."""

@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from . import base
+from .comparing import Gap
 from .config import ROOT, RunConfig
 from .control import Control, Stopped, peak_memory
 from .diversity.distance import pairwise
@@ -26,7 +27,7 @@ from .diversity.metrics import base_scale
 from .errors import UserError
 from .loading import build_trainer
 from .pictures import picture_rows
-from .runs import checkpoints, folder
+from .runs import checkpoints, compare, folder
 from .runs.database import Database
 from .training import SAMPLE, Iteration, Trainer
 
@@ -100,6 +101,7 @@ class Worker:
         self.db.forget_after(self.iteration)
         self._turn_again()
         if self.resume:
+        compare.forget_after(self.run, self.iteration)
             self.db.add_event("state", self.iteration + 1, state="resumed")
         if self.follow:
             self._start_mapper()
@@ -173,16 +175,20 @@ class Worker:
         with tqdm(total=self.config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None) as bar:
             while self.iteration < self.config.iterations:
                 self.control.between()
+        gap, seconds = Gap(self.run, self.trainer, self.prompts, self.db), 0.0
+        self.control.while_paused = gap.serve
                 self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
                 self._sample_on_request()
                 start = time.perf_counter()
                 iteration = self.trainer.iterate(self.iteration + 1)
                 self.iteration += 1
                 self._record(iteration, start)
+                gap.after(self.iteration, seconds)
                 bar.update()
                 bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
                 if self.iteration % self.config.checkpoint_every == 0:
                     self._save()
+                seconds = time.perf_counter() - start
 
     def _record(self, iteration: Iteration, start: float) -> None:
         """Write the iteration and its pictures in one transaction, with what writing took last time."""

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
+from ..runs import checkpoints
 from .saved import run_with_checkpoint
 
 
@@ -37,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     prompt = args.prompt if args.prompt is not None else source.config().prompts[0]
     only = {"prompts": [prompt], "prompts_per_iteration": 1}
     prompt = source.config().with_changes(**only).prompts[0]
-    from ..grids import side_by_side
+    from ..grids import BASE_NAME, Side, side_by_side
     from ..loading import open_run
+    from ..pictures import to_uint8
 
     trainer = open_run(source, args.iteration)
     seeds = list(range(args.seed, args.seed + args.count))
@@ -46,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
     base = trainer.pictures(0, seeds, purpose=0, base=True)
     trainer.backbone.set_strength(args.strength)
     tuned = trainer.pictures(0, seeds, purpose=0, base=False)
-    side_by_side(base, tuned, prompt=prompt, seeds=seeds, run=source.name, strength=args.strength).save(out)
+    iteration = args.iteration or checkpoints.all_of(source)[-1]
+    left = Side(BASE_NAME, to_uint8(base))
+    right = Side(f"iteration {iteration}", to_uint8(tuned), args.strength, source.name)
+    facts = {"run": source.name, "iteration": str(iteration), "strength": f"{args.strength:g}"}
+    side_by_side(left, right, prompt=prompt, seeds=seeds, facts=facts).save(out)
     print(out)
     return 0
