@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 
-from .common import Place
+from core.config import build
+
+from ..data import schedule
+from .common import Place, as_dict, as_int
 
 
 def add(api: APIRouter, place: Place) -> None:
-    pass
+    @api.post("/schedule")
+    def of_settings(body: dict = Body()) -> dict:
+        return schedule.of_config(build(as_dict(body, "config")))
+
+    @api.get("/runs/{name}/schedule")
+    def of_run(name: str) -> dict:
+        with place.reading(name) as db:
+            return schedule.of_run(place.run(name), db)
+
+    @api.post("/runs/{name}/schedule")
+    def with_turns(name: str, body: dict = Body()) -> dict:
+        """As it would be with dials turned that wait or are being turned."""
+        with place.reading(name) as db:
+            return schedule.of_run(place.run(name), db, as_dict(body, "changes"), as_int(body, "from"))
