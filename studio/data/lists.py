@@ -1,17 +1,19 @@
-"""Ready prompt lists. The animals are the 45 of DDPO (kvablack/ddpo-pytorch, MIT, Copyright (c) 2023 Kevin Black)."""
+"""Ready prompt lists: the text files of presets/prompts, whose README names sources and licences."""
 
-_ANIMALS = """
-cat dog horse monkey rabbit zebra spider bird sheep deer cow goat lion tiger bear raccoon fox wolf lizard beetle ant
-butterfly fish shark whale dolphin squirrel mouse rat snake turtle frog chicken duck goose bee pig turkey fly llama
-camel bat gorilla hedgehog kangaroo
-"""
+from __future__ import annotations
 
-READY = [
-    {"name": "One cat", "prompts": ["cat"]},
-    {"name": "Four animals", "prompts": ["cat", "dog", "rabbit", "fish"]},
-    {"name": "Simple animals", "prompts": _ANIMALS.split()},
-    {
-        "name": "Food",
-        "prompts": ["apple", "bread", "cake", "carrot", "cheese", "egg", "grapes", "ice cream", "mushroom", "pizza", "strawberry", "sushi"],
-    },
-]
+import functools
+from typing import Any
+
+from core.config import PROMPT_LISTS, prompt_list
+
+
+@functools.cache
+def ready() -> list[dict[str, Any]]:
+    """Every shipped list, shortest first: its name, title, where it is from, and its prompts."""
+    found = []
+    for path in PROMPT_LISTS.glob("*.txt"):
+        words = [line.lstrip("# ").strip() for line in path.read_text(encoding="utf-8").splitlines()[:2] if line.startswith("#")]
+        title, source = (*words, path.stem, "")[:2] if words else (path.stem, "")
+        found.append({"name": path.stem, "title": title, "source": source, "prompts": list(prompt_list(path.stem))})
+    return sorted(found, key=lambda one: (len(one["prompts"]), one["name"]))

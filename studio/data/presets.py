@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.plan import plan
 from core.runs import folder
 
+from . import cost, measuring, own_presets
 from .settings import settings
 
 # Fields that say what to work on, not by which method: they never make a run "another preset".
@@ -35,34 +36,7 @@ _SETUP = {
     "checkpoint_every",
     "keep_checkpoints",
 }
-METHOD = tuple(name for name in FIELDS if name not in _SETUP)
-# Fields that change what an iteration costs.
-COST = (
-    "model",
-    "prompts_per_iteration",
-    "group_size",
-    "steps",
-    "guidance",
-    "resolution",
-    "lora_rank",
-    "updates_per_iteration",
-    "micro_batch",
-    "dynamics",
-    "window",
-    "window_size",
-    "window_fraction",
-    "hrf_start",
-    "hrf_anchors_per_prompt",
-    "hrfd_num_eval",
-    "hrfd_stride",
-    "hrfd_refresh_every",
-    "shaping_dense",
-    "perceptual",
-    "clip_model",
-    "device",
-    "dtype",
-    "rewards",
-)
+METHOD = tuple(name for name, field in FIELDS.items() if name not in _SETUP and field.json_schema_extra["group"] != "alarms")
 _ENOUGH = 3  # iterations that make a measurement
 
 
@@ -91,38 +65,81 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 
 def schedule(config: RunConfig) -> dict[str, Any]:
-    """What the small picture on a card draws: the plan of the first iteration."""
+    """What the small picture on a card draws: the plan of the first iteration, and what is paid."""
+    planned = plan(config, 1)
     return {
         "steps": config.steps,
-        "trained": list(plan(config, 1).trained),
+        "trained": list(planned.trained),
         "leash": config.sa_reg_steps,
+        "noise": [round(1 - strength.gamma, 3) for strength in planned.prompt_noise or ()],  # share of the prompt that is shaken
+        "start": planned.trained[0] if config.window.startswith("hrf") else None,
+        "chosen": planned.chosen,
         "bonus": config.creative_beta > 0 or config.shaping_alpha > 0 or config.advantage == "novelty",
+        "past": config.advantage == "history",
         "pull": config.pull > 0,
     }
 
 
 def cards(runs: Path) -> list[dict[str, Any]]:
     """Every shipped preset; one that cannot be read is left out and named."""
-    past = measurements(runs)
+    past = Past(runs)
     made = []
     for name in preset_names():
         try:
-            config = load(name)
+            made.append(_card(name, *preset_words(name), load(name), past))
         except UserError as error:
             made.append({"name": name, "broken": str(error)})
-            continue
-        title, line = preset_words(name)
-        made.append(
-            {
-                "name": name,
-                "title": title,
-                "line": line,
-                "values": config.model_dump(mode="json"),
-                "schedule": schedule(config),
-                "measured": measured(config, past),
-            }
-        )
     return made
+
+
+def own_cards(runs: Path) -> list[dict[str, Any]]:
+    """Presets of one's own, newest first; one that cannot be read is named with the reason."""
+    past = Past(runs)
+    made = []
+    for preset in own_presets.every(runs):
+        try:
+            made.append(_card(preset.stem, preset.title, preset.line, preset.config(), past))
+        except UserError as error:
+            made.append({"name": preset.stem, "title": preset.title, "broken": str(error)})
+    return made
+
+
+def _card(name: str, title: str, line: str, config: RunConfig, past: Past) -> dict[str, Any]:
+    values = config.model_dump(mode="json")
+    return {"name": name, "title": title, "line": line, "values": values, "schedule": schedule(config), "measured": past.of(config)}
+
+
+class Past:
+    """Everything that was measured on this computer: trials, and runs of the same cost."""
+
+    def __init__(self, runs: Path):
+        self.trials = {tuple(m["cost"]): m for m in reversed(measuring.kept(runs))}
+        self.runs = {m["cost"]: m for m in reversed(measurements(runs))}
+
+    def of(self, config: RunConfig) -> dict[str, Any] | None:
+        """What such a setup took here, or None: never a guess. A trial says more than a run, so it comes first."""
+        key = cost.key(config)
+        trial, run = self.trials.get(key), self.runs.get(key)
+        if trial is None and run is None:
+            return None
+        m = trial or run
+        told = {name: m.get(name) for name in ("pace", "memory", "memory_parts", "memory_total", "device", "at", "run", "iterations", "fits_with")}
+        fits = m["memory"] <= m["memory_total"] if m["memory"] and m["memory_total"] else None
+        return {
+            **told,
+            "parts": m["seconds"],
+            "seconds": m["pace"] * config.iterations,
+            "base": m["base_picture"] * config.base_pictures * min(config.base_prompts, len(config.prompts)) if trial else None,
+            "disk": cost.disk(config, m["disk"]) if trial else None,
+            "pictures": cost.pictures(config),
+            "fits": fits,
+            "remedies": cost.remedies(config, m["memory_parts"]) if trial and fits is False else [],
+        }
+
+    def trial_took(self, model: str) -> float | None:
+        """Seconds of the newest trial of this model."""
+        newest = max((m for m in self.trials.values() if m["model"] == model), key=lambda m: m["at"], default=None)
+        return newest and newest["took"]
 
 
 def measurements(runs: Path) -> list[dict[str, Any]]:
@@ -148,38 +165,27 @@ def _measurement(path: str, modified: int, wal: int) -> dict[str, Any] | None:
     """`modified` and `wal` only tell when to read anew."""
     run = folder.Run(Path(path))
     with run.database(readonly=True) as db:
-        rows = db.rows("SELECT seconds, metrics FROM iterations WHERE iteration > 0 ORDER BY iteration DESC LIMIT 50")
+        rows = db.rows("SELECT time, seconds, metrics FROM iterations WHERE iteration > 0 ORDER BY iteration DESC LIMIT 50")
         status = db.status()
     if len(rows) < _ENOUGH:
         return None
-    config = settings(run)
+    metrics = [json.loads(r["metrics"]) for r in rows]
     return {
-        "cost": _cost(config),
-        "leash": config.sa_reg_steps > 0,
+        "cost": cost.key(settings(run)),
         "pace": median(r["seconds"] for r in rows),
+        "seconds": _parts([m["seconds"] for m in metrics if m.get("seconds")]),
         "run": run.name,
         "device": status.get("device", ""),
-        "memory": json.loads(rows[0]["metrics"]).get("memory") or status.get("memory_used", 0),
+        "memory": metrics[0].get("memory") or status.get("memory_used", 0),
         "memory_total": status.get("memory_total", 0),
         "iterations": len(rows),
+        "at": rows[0]["time"],
     }
 
 
-def _cost(config: RunConfig) -> tuple[str, ...]:
-    return tuple(repr(sorted(config.rewards) if name == "rewards" else getattr(config, name)) for name in COST)
-
-
-def measured(config: RunConfig, past: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """What the newest past run that costs the same took here, or None: never a guess."""
-    key = _cost(config), config.sa_reg_steps > 0
-    m = next((m for m in past if (m["cost"], m["leash"]) == key), None)
-    if m is None:
+def _parts(phases: list[dict[str, float]]) -> dict[str, float] | None:
+    """Median seconds of making, scoring, finding looks and learning (with writing) over iterations; None if none recorded them."""
+    if not phases:
         return None
-    return {
-        "pace": m["pace"],
-        "seconds": m["pace"] * config.iterations,
-        "memory": m["memory"],
-        "memory_total": m["memory_total"],
-        "run": m["run"],
-        "device": m["device"],
-    }
+    names = {"make": ("rollout", "decode"), "score": ("reward",), "looks": ("diversity",), "learn": ("update", "write")}
+    return {part: median(sum(p.get(n) or 0.0 for n in of) for p in phases) for part, of in names.items()}

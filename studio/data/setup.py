@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-from core.backbones.names import check_model
-from core.config import FIELDS, MODELS, NAME, RunConfig, build, problems
+from core.backbones.names import PIPELINES, check_model, model_path
+from core.clip_names import check_clip, check_likeness
+from core.config import FIELDS, MODELS, NAME, PRESET_GROUPS, RunConfig, build, preset_names, preset_words, problems
 from core.errors import UserError
 from core.rewards.names import REGISTRY, check_names
 from core.runs import folder
 
-from . import presets
-from .lists import READY
+from . import own_presets, presets
+from .lists import ready
+from .settings import settings
 
 
 def form(runs: Path) -> dict[str, Any]:
     """Presets, fields with words and bounds, rewards, prompt lists, a free name."""
-    cards = presets.cards(runs)
     return {
-        "presets": cards,
+        "presets": presets.cards(runs),
+        "own": presets.own_cards(runs),
+        "models": models(),
         "fields": fields(),
         "rewards": rewards(),
-        "lists": READY,
+        "lists": ready(),
         "method": list(presets.METHOD),
         "name": folder.next_name(runs, "run"),
     }
@@ -48,30 +52,64 @@ def rewards() -> list[dict[str, str]]:
 def check(values: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
     """Wrong fields with their sentences, where the model is, and what such a run took here."""
     wrong = problems(values)
+    sound = not wrong
     taken = name_problem(name, runs)
     if taken:
         wrong = {**wrong, "name": taken}
-    wrong |= reward_problem(values.get("rewards"))
     place = model_place(values.get("model", ""))
     if not place["here"] and not place["hub"]:
         wrong.setdefault("model", place["words"])
+    for error in surroundings(values):
+        wrong.setdefault(error.field or "", str(error))
     answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "model": place, "measured": None, "preset": None}
-    if not problems(values):
-        config = build(values)
+    if sound:
+        config, past = build(values), presets.Past(runs)
         answer |= {
-            "measured": presets.measured(config, presets.measurements(runs)),
+            "measured": past.of(config),
+            "trial": past.trial_took(config.model),
             "preset": presets.describe(config),
             "schedule": presets.schedule(config),
         }
     return answer
 
 
-def reward_problem(weights: Any) -> dict[str, str]:
-    try:
-        check_names(weights if isinstance(weights, dict) else ())
-        return {}
-    except UserError as error:
-        return {"rewards": str(error)}
+def surroundings(values: dict[str, Any]) -> list[UserError]:
+    """What is wrong with names, files and the model's kind, of which the settings alone know nothing. `values` may be anything."""
+    weights, clip, file = values.get("rewards"), values.get("clip_model"), values.get("reward_file")
+    checks = [
+        lambda: check_names(weights if isinstance(weights, dict) else ()),
+        lambda: check_likeness(values.get("perceptual", "clip")),
+        lambda: check_clip(clip) if isinstance(clip, str) and clip else None,
+        lambda: _reward_file(file) if isinstance(file, str) and "own" in (weights or ()) else None,
+        *(lambda name=name: _suits(name, values) for name in ("dynamics", "guidance", "prompt_noise_scale")),
+    ]
+    found = []
+    for one in checks:
+        try:
+            one()
+        except UserError as error:
+            found.append(error)
+    return found
+
+
+def _reward_file(name: str) -> None:
+    if not Path(name).is_file():
+        raise UserError(f"reward_file: {name} is not a file. Name a Python file with a function score(images, prompts).", "reward_file")
+
+
+def _suits(field: str, values: dict[str, Any]) -> None:
+    """Raises UserError if `field` asks of the model what its kind cannot do. A model that is not here is not judged."""
+    kind, value = model_kind(values.get("model")), values.get(field)
+    if kind is None:
+        return
+    if field == "dynamics" and value in _NOISES and value not in kind["noises"]:
+        what = "a flow model; its noise kinds are Flow-SDE, CPS and Dance-SDE" if kind["flow"] else "a diffusion model; its noise kind is DDIM"
+        raise UserError(f"This model is {what}.", field)
+    if not kind["prompts"] and isinstance(value, (int, float)):
+        if field == "guidance" and value > 1:
+            raise UserError("This model takes no prompt, so there is nothing to follow. Use 1.", field)
+        if field == "prompt_noise_scale" and value > 0:
+            raise UserError("This model takes no prompt, so there is nothing to shake. Use 0.", field)
 
 
 def words(field: str, text: str) -> str:
@@ -114,6 +152,70 @@ def model_place(model: str) -> dict[str, Any]:
     }
 
 
+_NOISES = ("flow_sde", "cps", "dance_sde", "ddim")
+
+
+def model_kind(model: Any) -> dict[str, Any] | None:
+    """{"flow", "prompts", "noises"} of a model on this computer, from its model_index.json; None if that cannot be read."""
+    if not isinstance(model, str) or not model.strip():
+        return None
+    try:
+        parts = json.loads((Path(model_path(model)) / "model_index.json").read_text(encoding="utf-8"))
+        name = parts["_class_name"]
+    except (UserError, OSError, ValueError, KeyError, TypeError):
+        return None
+    flow = name == "StableDiffusion3Pipeline"
+    return {"flow": flow, "prompts": "without a prompt" not in PIPELINES.get(name, ""), "noises": list(_NOISES[:3] if flow else _NOISES[3:])}
+
+
+_SHIPPED = {"emoji-sd3": ("Emoji SD3", "64 px, built in"), "emoji-ddpm": ("Emoji DDPM", "64 px, built in, no prompts")}
+
+
+def models() -> list[dict[str, Any]]:
+    """The models that ship with this copy; the default one also where it is missing, so that its words can say so."""
+    there = [name for name in _SHIPPED if name == "emoji-sd3" or (MODELS / name / "model_index.json").exists()]
+    return [{"name": name, "title": _SHIPPED[name][0], "line": _SHIPPED[name][1], "kind": model_kind(name)} for name in there]
+
+
+def setups(runs: Path) -> list[dict[str, str]]:
+    """What a setup can be loaded from: runs, presets of one's own, and the shipped groups that are no cards."""
+    found = [{"kind": "run", "name": run.name, "title": run.name, "line": _line(run)} for run in folder.find(runs)[:100]]
+    found += [{"kind": "own", "name": p.stem, "title": p.title, "line": p.line} for p in own_presets.every(runs)]
+    for group in PRESET_GROUPS:
+        for name in preset_names(group) if group else ():
+            title, line = preset_words(name)
+            found.append({"kind": group, "name": name, "title": title, "line": line})
+    return found
+
+
+def _line(run: folder.Run) -> str:
+    try:
+        nearest = presets.describe(settings(run))
+    except UserError:
+        return "Its settings cannot be read."
+    changes = nearest["changes"]
+    return nearest["title"] + (f", {changes} {'change' if changes == 1 else 'changes'}" if changes else "")
+
+
+def read(kind: str, name: str, text: str, runs: Path) -> dict[str, Any]:
+    """{"title", "values"} of a preset, shipped or one's own, or (kind `file`) of the dropped YAML `text`. Raises UserError."""
+    if kind == "file":
+        return _read(name or "A file", own_presets.from_text(text, name or "the file"))
+    if kind == "own":
+        preset = own_presets.find(runs, name)
+        return _read(preset.title, preset.config())
+    return _read(preset_words(name)[0], presets.load(name))
+
+
+def of_run(run: folder.Run) -> dict[str, Any]:
+    """{"title", "values"} with which `run` began. Raises UserError."""
+    return _read(run.name, run.config())
+
+
+def _read(title: str, config: RunConfig) -> dict[str, Any]:
+    return {"title": title, "values": config.model_dump(mode="json")}
+
+
 def _hub_cache() -> Path:
     home = os.environ.get("HF_HOME")
     return Path(os.environ.get("HF_HUB_CACHE") or (Path(home) / "hub" if home else Path.home() / ".cache" / "huggingface" / "hub"))
@@ -122,7 +224,8 @@ def _hub_cache() -> Path:
 def make(values: dict[str, Any], name: str, runs: Path) -> folder.Run:
     """The run folder of a new run. Raises UserError that names the wrong field."""
     config = build(values)
-    check_names(config.rewards)
+    for error in surroundings(values):
+        raise error
     taken = name_problem(name, runs)
     if taken:
         raise UserError(taken, "name")

@@ -1,0 +1,72 @@
+// Which model to tune: one that ships, a folder or a hub name, and in words what is missing.
+
+import { $, h, icon, say } from '../../lib/dom.js';
+import { form, set, setAll, kindOf } from './form.js';
+import { field } from './fields.js';
+
+export const modelTitle = (name) =>
+  form.known.models.find((m) => m.name === name)?.title ?? (name.split(/[\\/]/).filter(Boolean).pop() || name || 'no model');
+
+export function modelBox() {
+  const own = h('input', {
+    class: 'text',
+    'aria-label': 'Folder or hub name',
+    placeholder: 'folder, or owner/model',
+    spellcheck: 'false',
+    autocomplete: 'off',
+    oninput: (e) => set('model', e.target.value.trim()),
+  });
+  const shipped = form.known.models.map((m) => option(m.name, m.title, m.line, () => use(m)));
+  const other = option('', 'Folder or hub name', 'SD 1 to 3.5, or DDPM', () => {
+    set('model', own.value.trim());
+    own.focus();
+  });
+  const said = h('p', { class: 'said', role: 'status' }),
+    first = form.known.models[0];
+  const remedies = h(
+    'div',
+    { class: 'acts' },
+    h('button', { class: 'btn sm', onclick: () => (own.select(), own.focus()) }, 'Choose its folder'),
+    h('button', { class: 'btn sm', onclick: () => use(first) }, `Use ${first.title}`),
+  );
+  form.draws.push(() => {
+    const ships = shipped.find((o) => o.value === form.values.model),
+      typing = document.activeElement === own || document.activeElement === other.radio,
+      place = form.checked?.model;
+    const mine = typing || !ships ? other : ships;
+    for (const o of [...shipped, other]) {
+      o.radio.checked = o === mine;
+      const known = o === mine && place,
+        state = known && form.values.model ? (place.here ? 'Ready' : 'Not here') : '';
+      if (o.state.textContent !== state) o.state.replaceChildren(...(state === 'Ready' ? [icon('check'), state] : state ? [state] : []));
+      o.state.className = state === 'Ready' ? 'ready' : '';
+    }
+    if (document.activeElement !== own && !ships) own.value = form.values.model ?? '';
+    own.hidden = mine !== other;
+    const missing = mine === other && place && !place.here && form.values.model;
+    say(said, missing && place.hub ? place.words : '');
+    remedies.hidden = !missing;
+  });
+  return h(
+    'div',
+    { class: 'box' },
+    h('h2', {}, 'Model'),
+    field('model', h('div', { role: 'radiogroup', 'aria-label': 'Model' }, [...shipped, other].map((o) => o.node)), own, said, remedies),
+  );
+}
+
+/** Take a model that ships, with a noise kind that suits it. */
+function use(model) {
+  const noises = model.kind?.noises ?? [],
+    suits = !noises.length || noises.includes(form.values.dynamics);
+  setAll({ model: model.name, ...(suits ? {} : { dynamics: noises[0] }) });
+}
+
+function option(value, title, line, onchange) {
+  const state = h('em', {}),
+    radio = h('input', { type: 'radio', name: 'mm-model', value, onchange });
+  return { value, state, radio, node: h('label', { class: 'opt' }, radio, h('b', {}, title), h('span', {}, line), state) };
+}
+
+/** True if the chosen model that ships follows prompts; unknown ones are taken to do so. */
+export const takesPrompts = () => kindOf()?.prompts ?? true;
