@@ -99,9 +99,9 @@ class Worker:
             self._measure_base()
         self.trainer.scales = {prompt: known.scale for prompt, known in self.prompts.items()}
         self.db.forget_after(self.iteration)
+        compare.forget_after(self.run, self.iteration)
         self._turn_again()
         if self.resume:
-        compare.forget_after(self.run, self.iteration)
             self.db.add_event("state", self.iteration + 1, state="resumed")
         if self.follow:
             self._start_mapper()
