@@ -172,23 +172,23 @@ class Worker:
     # --- the loop -----------------------------------------------------------------------------------------------
     def _loop(self) -> None:
         self.db.set_status(state="running", message="", phase="make", done=0, total=0)
+        gap, seconds = Gap(self.run, self.trainer, self.prompts, self.db), 0.0
+        self.control.while_paused = gap.serve
         with tqdm(total=self.config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None) as bar:
             while self.iteration < self.config.iterations:
                 self.control.between()
-        gap, seconds = Gap(self.run, self.trainer, self.prompts, self.db), 0.0
-        self.control.while_paused = gap.serve
                 self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
                 self._sample_on_request()
+                gap.after(self.iteration, seconds)
                 start = time.perf_counter()
                 iteration = self.trainer.iterate(self.iteration + 1)
                 self.iteration += 1
                 self._record(iteration, start)
-                gap.after(self.iteration, seconds)
+                seconds = time.perf_counter() - start
                 bar.update()
                 bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
                 if self.iteration % self.config.checkpoint_every == 0:
                     self._save()
-                seconds = time.perf_counter() - start
 
     def _record(self, iteration: Iteration, start: float) -> None:
         """Write the iteration and its pictures in one transaction, with what writing took last time."""
