@@ -137,6 +137,13 @@ class RunConfig(BaseModel):
     max_grad_norm: float = dial(1.0, "Gradients are scaled down to this norm.", group="learning", label="Gradient clip", gt=0, le=100)
     weight_decay: float = dial(1e-4, "Weight decay of AdamW.", group="learning", label="Weight decay", ge=0, le=1)
 
+    # what the run says, and does, by itself when variety is lost
+    alarm_warn: float | None = dial(45.0, "Warn when variety falls below this percentage of the base model's; empty is off.", group="alarms", label="Warn below", symbol="%", ge=10, le=90)
+    alarm_pause: float | None = dial(None, "Pause by itself when variety falls below this percentage of the base model's; empty is off.", group="alarms", label="Pause below", symbol="%", ge=10, le=90)
+    alarm_parting: bool = dial(True, "Warn when reward climbs while variety falls, before it is low.", group="alarms", label="Reward up, variety down")
+    alarm_action: Literal["none", "pause", "raise_beta", "branch"] = dial("none", "What a warning does by itself: nothing more, pause, raise the diversity bonus by a step, or roll back to the last healthy checkpoint as a branch with a raised bonus.", group="alarms", label="A warning also")
+    alarm_beta_step: float = dial(0.25, "By how much a warning raises the diversity bonus.", group="alarms", label="Bonus raised by", ge=0.05, le=1)
+
     # saving and watching
     base_pictures: int = dial(120, "Pictures of the base model per prompt from which looks and the map are fixed once.", group="saving", label="Base pictures", ge=24, le=2000)
     base_prompts: int = dial(8, "For how many prompts, at most, looks and the map are fixed.", group="saving", label="Prompts on the map", ge=1, le=200)
@@ -236,6 +243,8 @@ def window_at(config: RunConfig, iteration: int, start: int | None = None) -> Wi
 
 FIELDS = RunConfig.model_fields
 LIVE = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["live"])
+ALARMS = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["group"] == "alarms")
+RESUMABLE = ("iterations", "checkpoint_every", "keep_checkpoints", "micro_batch", *ALARMS)  # beside the live dials
 TEXT = ("model", "clip_model", "prompts", "reward_file")  # fields in which 3e-4 is a text, not a number
 
 

@@ -56,7 +56,7 @@ class Control:
             if kind in ("pause", "resume"):
                 self.db.answer(command)
             if kind == "pause":
-                self._wait()
+                self.pause()
                 return
 
     def _stop(self, command: int) -> None:
@@ -64,13 +64,14 @@ class Control:
         self.db.answer(command)
         raise Stopped
 
-    def _wait(self) -> None:
+    def pause(self, why: str = "Paused") -> None:
+        """Wait until a person resumes. Raises Stopped."""
         before = self.db.status()["state"]
-        self.db.set_status(state="paused", message="Paused")
+        self.db.set_status(state="paused", message=why)
         self.db.add_event("state", self.db.status()["iteration"] + 1, state="paused")
         while True:
-            time.sleep(PAUSED_POLL)
             self.while_paused()
+            time.sleep(PAUSED_POLL)
             for command, kind, _ in self.db.pending():
                 if kind == "stop":
                     self._stop(command)

@@ -26,10 +26,11 @@ from .diversity.distance import pairwise
 from .diversity.metrics import base_scale
 from .errors import UserError
 from .loading import build_trainer
+from .lookout import Lookout
 from .pictures import picture_rows
 from .runs import checkpoints, compare, folder
 from .runs.database import Database
-from .training import SAMPLE, Iteration, Trainer
+from .training import SAMPLE, Diverged, Iteration, Trainer
 
 
 class Worker:
@@ -43,6 +44,7 @@ class Worker:
         self.prompts: dict[int, base.PromptBase] = {}
         self._commit_seconds = 0.0  # of the last iteration's transaction
         self._warned = False
+        self.successor: folder.Run | None = None  # the branch that goes on instead of this run
 
     def carry_out(self) -> int:
         folder.claim(self.db)
@@ -59,7 +61,7 @@ class Worker:
                 self._loop()
                 self._end("finished", f"Finished {self.iteration} iterations.")
             except Stopped:
-                self._end("stopped", f"Stopped at {self.iteration}.")
+                self._end("stopped", f"Rolled back: {self.successor.name} goes on." if self.successor else f"Stopped at {self.iteration}.")
             except KeyboardInterrupt:
                 self._end("stopped", f"Stopped at {self.iteration} from the keyboard.")
             return 0
@@ -101,6 +103,7 @@ class Worker:
         self.db.forget_after(self.iteration)
         compare.forget_after(self.run, self.iteration)
         self._turn_again()
+        self.lookout = Lookout(self.run, self.db, self.control, self.config)
         if self.resume:
             self.db.add_event("state", self.iteration + 1, state="resumed")
         if self.follow:
@@ -177,6 +180,7 @@ class Worker:
         with tqdm(total=self.config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None) as bar:
             while self.iteration < self.config.iterations:
                 self.control.between()
+                self.lookout.wait_for_disk(self.iteration)
                 self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
                 self._sample_on_request()
                 gap.after(self.iteration, seconds)
@@ -189,6 +193,9 @@ class Worker:
                 bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
                 if self.iteration % self.config.checkpoint_every == 0:
                     self._save()
+                self.successor = self.lookout.look(self.iteration, iteration.metrics, self.config)
+                if self.successor:
+                    raise Stopped
 
     def _record(self, iteration: Iteration, start: float) -> None:
         """Write the iteration and its pictures in one transaction, with what writing took last time."""
@@ -244,7 +251,7 @@ class Worker:
 
     def _save(self) -> None:
         state = {"dials": self._dials(), "arithmetic": self.trainer.backbone.arithmetic, "scalars": self.trainer.scalars()}
-        checkpoints.save(self.run, self.iteration, self.trainer.tensors(), state, keep=self.config.keep_checkpoints)
+        checkpoints.save(self.run, self.iteration, self.trainer.tensors(), state, keep=self.config.keep_checkpoints, spare=self.lookout.healthy())
         self.db.set_status(saved_at=self.iteration)
         self.db.add_event("checkpoint", self.iteration)
 
@@ -263,20 +270,25 @@ class Worker:
         saved = checkpoints.all_of(self.run)
         safe = f" Saved at {saved[-1]}." if saved else ""
         where = f", iteration {self.iteration + 1}."
+        why: dict = {"reason": "fault"}
         if isinstance(error, UserError):
             message, remedy, code = str(error), "", 2
+            why = {"reason": "number", "rate": self.config.learning_rate / 2} if isinstance(error, Diverged) else {"reason": "setting"}
         elif _out_of_memory(error):
             fewer = self.config.micro_batch // 2
             remedy = f"Continue with {fewer} pictures in flight (micro_batch={fewer})." if fewer else "Start again with smaller pictures or a smaller model."
             message, code = f"Ran out of memory{where}{safe}", 2
+            why = {"reason": "memory", "fewer": fewer}
         elif _unwritable(error):
             message, remedy, code = f"The run folder cannot be written ({_unwritable(error)}){where}{safe}", "Free some space or fix the folder, then resume.", 2
+            why = {"reason": "disk"}
         else:
             message, remedy, code = f"The trainer stopped on a fault of its own ({type(error).__name__}){where}{safe}", "Resume from the last checkpoint, or copy the report.", 1
         print(f"{message} {remedy}".strip(), file=sys.stderr)
         if code == 1:
             print(tail, file=sys.stderr)
         try:
+            self.db.add_event("failure", self.iteration + 1, **why)
             self.db.set_status(state="failed", message=message, remedy=remedy, details=tail, phase="", pid=None)
         except Exception as second:  # a full disk may refuse even this; the log has it
             print(f"(the database did not take the last words: {second})", file=sys.stderr)
@@ -299,5 +311,13 @@ def _unwritable(error: BaseException) -> str:
 
 
 def carry_out(run: folder.Run, *, resume: bool, follow: bool = True) -> int:
-    """Carry out `run` in this process; the exit code. `follow` lays out its map beside. Raises UserError if another worker has it."""
-    return Worker(run, resume=resume, follow=follow).carry_out()
+    """Carry out `run` in this process, and the branch that an alarm rolled it back to; the exit code. `follow` lays out the map beside.
+
+    Raises UserError if another worker has the run.
+    """
+    worker = Worker(run, resume=resume, follow=follow)
+    code = worker.carry_out()
+    while code == 0 and worker.successor:
+        worker = Worker(worker.successor, resume=True, follow=follow)
+        code = worker.carry_out()
+    return code

@@ -2,6 +2,7 @@
 
     python -m core train collapse-demo --run-dir runs/first --set iterations=40
     python -m core train runs/first --resume
+    python -m core train runs/first --branch runs/second --from 20 --set creative_beta=0.5
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..config import FIELDS, LIVE, RunConfig, build, load, load_preset, parse_assignments
+from ..config import FIELDS, LIVE, RESUMABLE, RunConfig, build, load, load_preset, parse_assignments
 from ..errors import UserError
 from ..runs import checkpoints, folder
-
-RESUMABLE = ("iterations", "checkpoint_every", "keep_checkpoints", "micro_batch")  # beside the live dials
+from ..runs.branch import branch
 
 
 def settings_help() -> str:
@@ -30,6 +30,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-dir", type=Path, help="folder for the new run (default: the next free name under runs/)")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="change a setting; may be repeated")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint; --set iterations=N adds more")
+    parser.add_argument("--branch", type=Path, metavar="NEW", help="begin a new run folder from a checkpoint of RUN, which stays as it is; a bare name lands beside RUN")
+    parser.add_argument("--from", dest="at", type=int, metavar="N", help="the checkpoint from which --branch begins (default: the newest)")
     parser.add_argument("--no-map", action="store_true", help="do not lay out the UMAP beside the training; the studio then shows PCA")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # started by the studio on a folder it made
     parser.epilog = settings_help()
@@ -38,7 +40,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     changes = parse_assignments(args.assignments)
     given = folder.Run(Path(args.what))
-    if given.exists():
+    if args.at is not None and not args.branch:
+        raise UserError(f"--from: {args.at} names the checkpoint of a branch. Name its folder with --branch.", "from")
+    if args.branch:
+        run = _branch(given, changes, args)
+        config, args.resume, changes = run.config(), True, {}
+    elif given.exists():
         run, config = given, _existing(given, changes, args)
     else:
         config = load(Path(args.what)) if Path(args.what).suffix in (".yaml", ".yml") else load_preset(args.what)
@@ -64,6 +71,19 @@ def run(args: argparse.Namespace) -> int:
         with run.database(readonly=True) as db:
             print(f"{db.status()['message']}  {run.path}")
     return code
+
+
+def _branch(run: folder.Run, changes: dict, args: argparse.Namespace) -> folder.Run:
+    """A new run folder that begins from a checkpoint of `run`. Raises UserError."""
+    if not run.exists():
+        raise UserError(f"{run.path}: there is no run here. Name the run folder from which to branch.", "what")
+    saved = checkpoints.all_of(run)
+    if not saved:
+        raise UserError(f"{run.path}: nothing was saved yet, so there is nothing to branch from.", "from")
+    target = args.branch if args.branch.parent != Path() else run.path.with_name(args.branch.name)
+    if not changes:
+        print(f"With equal settings {target.name} repeats {run.name} bit by bit. Turn a dial with --set to go another way.")
+    return branch(run, target, saved[-1] if args.at is None else args.at, changes)
 
 
 def _existing(run: folder.Run, changes: dict, args: argparse.Namespace) -> RunConfig:

@@ -138,6 +138,7 @@ class Database:
             self._db.execute("DELETE FROM iterations WHERE iteration > ?", (iteration,))
             self._db.execute("DELETE FROM pictures WHERE kind = 'train' AND iteration > ?", (iteration,))
             self._db.execute("DELETE FROM events WHERE iteration > ? AND kind IN ('checkpoint', 'warning')", (iteration + 1,))
+            self._db.execute("DELETE FROM events WHERE iteration > ? AND kind IN ('alarm', 'failure')", (iteration,))
             self._db.execute("UPDATE status SET iteration = ? WHERE id = 0", (iteration,))
 
     # --- commands -----------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY,
     time REAL NOT NULL,
     iteration INTEGER NOT NULL,               -- the first iteration that it affects
-    kind TEXT NOT NULL,                       -- dial | state | checkpoint | map | sample | warning
+    kind TEXT NOT NULL,                       -- dial | state | checkpoint | map | sample | warning | alarm | failure | branch | rollback
     body TEXT NOT NULL                        -- JSON
 );
 CREATE TABLE IF NOT EXISTS commands (
