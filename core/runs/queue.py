@@ -43,7 +43,7 @@ def change(where: Path, by: Callable[[Queue], Queue]) -> Queue:
     with _lock:
         before = read(where)
         after = by(before)
-        if after != before or not _file(where).exists():
+        if after != before:
             write_atomically(_file(where), json.dumps(asdict(after), indent=1))
         return after
 
@@ -59,7 +59,7 @@ def remove(where: Path, name: str) -> Queue:
 
 def order(where: Path, names: Sequence[str]) -> Queue:
     """Put the waiting runs into the order of `names`. Those that are not named follow as they were; unknown names are nothing."""
-    rank = {name: place for place, name in enumerate(names)}
+    rank = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return change(where, lambda q: replace(q, runs=tuple(sorted(q.runs, key=lambda n: rank.get(n, len(rank))))))
 
 

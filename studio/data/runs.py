@@ -121,7 +121,7 @@ def size(run: Run) -> int:
 def _size(run: Run, modified: tuple[int, ...]) -> int:
     total = 0
     for where, _, names in os.walk(run.path):
-        for name in names:
+        for name in set(names) - {"run.db-shm"}:  # SQLite's, there only while somebody reads
             try:
                 total += os.lstat(os.path.join(where, name)).st_size
             except OSError:  # a draft that was moved meanwhile
