@@ -99,16 +99,23 @@ def side(checkpoint: int, strength: int) -> tuple[int, int]:
 
 
 class Store:
-    """One connection to a run's compare.db. Safe to share between threads of a process (one lock)."""
+    """One connection to a run's compare.db. Safe to share between threads of a process (one lock).
 
-    def __init__(self, run: Run, *, largest: int = LARGEST):
+    readonly: what is there can be read, nothing is asked for; a file that is not there counts as empty.
+    """
+
+    def __init__(self, run: Run, *, largest: int = LARGEST, readonly: bool = False):
         self.run, self.largest = run, largest
         self._lock = threading.RLock()
         file = path(run)
         fresh = not file.exists()
+        place = file.absolute().as_uri() + ("?mode=ro" if readonly else "")
         try:
-            self._db = sqlite3.connect(file, timeout=10, check_same_thread=False)
+            self._db = sqlite3.connect("file::memory:" if readonly and fresh else place, uri=True, timeout=10, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
+            if readonly and not fresh:
+                self._db.execute("SELECT id FROM pictures LIMIT 1")  # opening is lazy: a file that is no compare.db shows here
+                return
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
