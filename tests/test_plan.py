@@ -79,3 +79,27 @@ def test_window_of_equal_seed_and_iteration_is_equal_and_others_differ():
 def test_a_plan_needs_no_torch():
     code = "import sys; from core.plan import plan; from core.config import build; plan(build({'prompt_noise_scale': 0.1}), 1); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+KINDS = ("full", "fast_random", "random_fraction", "mix_progressive", "mix_random", "mix_decay", "mix_exp_decay", "mix_frozen", "hrf_early", "hrf_latter", "hrf_scheduled", "hrf_dynamic")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [6, 10, 24])
+def test_any_window_trains_stochastic_steps_after_its_start_and_never_the_last(kind, steps):
+    config = build({"steps": steps, "window": kind, "window_size": 3, "window_interval": 3, "window_stride": 2, "sa_reg_steps": 4})
+    for number in range(1, 40):
+        p = plan(config, number, start=2 if kind == "hrf_dynamic" else None)
+        assert p.trained and set(p.trained) <= set(p.stochastic) <= set(range(p.start, steps - 1))
+        assert {i for i, weight in enumerate(p.leash) if weight} == set(p.trained) & set(range(4))
+        assert p == plan(config, number, start=p.start if kind == "hrf_dynamic" else None)  # pure: the same again
+
+
+@pytest.mark.parametrize("steps, low, high", [(10, 1, 4), (7, 0, 1), (50, 49, 50), (12, 5, 11)])
+def test_fade_between_two_steps_is_full_up_to_the_first_and_gone_from_the_second(steps, low, high):
+    """The studio's two thumbs: tau2 = (T - a) / T and tau1 = (T - b) / T, with no rounding on the way."""
+    config = build({"steps": steps, "prompt_noise_scale": 0.2, "prompt_noise_tau2": (steps - low) / steps, "prompt_noise_tau1": (steps - high) / steps})
+    noise = [s.noise for s in plan(config, 1).prompt_noise]
+    assert noise[: low + 1] == [0.2] * (low + 1) and noise[high:] == [0] * (steps - high)
+    assert all(0 < v < 0.2 for v in noise[low + 1 : high])
+    assert noise[low + 1 : high] == pytest.approx([0.2 * ((high - i) / (high - low)) ** 0.5 for i in range(low + 1, high)])

@@ -26,6 +26,8 @@ ROWS = 96  # more than a screen has room for
 _SAMPLES = 4  # planned iterations of each row of a longer run
 _PIECES = 40  # of a run over which the prompt noise fades: the curve of a piece is off by less than a pixel
 
+_STANDING = ("full", "mix_frozen")
+
 Recorded = Mapping[int, tuple[int, list[int]]]  # iteration -> (start, trained steps)
 
 
@@ -93,7 +95,8 @@ def rows(course: Course) -> list[dict[str, Any]]:
     steps, merged = course.parts[0][1].steps, []
     for first, end in zip(edges, edges[1:]):
         inside = [row for n, row in found if first <= n < end]
-        if len(set(inside)) > 1:
+        # a sample of equal windows proves nothing of a window that moves or is drawn
+        if len(set(inside)) > 1 or N > EXACT and inside[0].known and course.config(first).window not in _STANDING:
             share = [round(sum(i in row.trained for row in inside) / len(inside), 3) for i in range(steps)]
             merged.append({"from": first, "to": end - 1, "share": share, "known": any(row.known for row in inside)})
         elif merged and merged[-1] == {"from": merged[-1]["from"], "to": first - 1, **inside[0].drawn()}:

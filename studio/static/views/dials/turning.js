@@ -1,6 +1,6 @@
 // What happens when a dial is turned: changes are gathered for a moment, travel as one command, wait, and come into force.
 
-import { state, on, emit, post, runPath, poll } from '../../lib/store.js';
+import { state, on, emit, get, post, runPath, poll } from '../../lib/store.js';
 import { known } from './rows.js';
 
 const GATHER = 400; // milliseconds: turns within it travel as one command
@@ -9,6 +9,7 @@ let gathered = {},
   flying = {},
   heads = null,
   sending = null,
+  delivery = null,
   refused = '',
   problems = {};
 
@@ -30,7 +31,9 @@ export function turn(changes) {
   problems = {};
   Object.assign(gathered, changes);
   clearTimeout(sending);
-  sending = setTimeout(deliver, GATHER);
+  sending = setTimeout(() => {
+    delivery = deliver();
+  }, GATHER);
   emit('dials');
 }
 
@@ -39,7 +42,7 @@ async function deliver() {
   [flying, gathered, heads] = [{ ...flying, ...asked }, {}, null];
   let before = {};
   try {
-    before = await takeBack(() => true); // what waits already is replaced, not followed
+    before = await takeBack(state.head.waiting); // what waits already is replaced, not followed
     flying = { ...before, ...flying };
     await send({ ...before, ...asked });
   } catch (wrong) {
@@ -58,10 +61,10 @@ async function send(changes) {
 }
 
 /** Take waiting commands back; the changes that the trainer had not taken yet. */
-async function takeBack(suits) {
+async function takeBack(commands) {
   const changes = {};
-  for (const w of state.head.waiting) {
-    if (w.kind !== 'set' || !suits(w)) continue;
+  for (const w of commands) {
+    if (w.kind !== 'set') continue;
     const { undone } = await post(runPath('commands'), { kind: 'undo', command: w.id });
     if (undone) Object.assign(changes, w.changes);
   }
@@ -92,9 +95,8 @@ export function pending(name) {
   if (!head) return null;
   const from = head.iteration + (['running', 'sampling'].includes(head.state) ? 2 : 1);
   const turned = { ...flying, ...gathered };
-  const later = (value) => (value === head.dials[name] ? null : { value, from, old: head.dials[name] });
-  if (name in turned) return later(turned[name]);
-  for (const w of [...head.waiting].reverse()) if (w.kind === 'set' && name in w.changes) return later(w.changes[name]);
+  const wanted = name in turned ? turned[name] : head.waiting.findLast((w) => w.kind === 'set' && name in w.changes)?.changes[name];
+  if (wanted !== undefined && wanted !== head.dials[name]) return { value: wanted, from, old: head.dials[name] };
   const last = head.turns.findLast((t) => t.name === name);
   if (last && last.iteration > head.iteration && head.alive) return { value: last.new, from: last.iteration, old: last.old, taken: true };
   return null;
@@ -110,17 +112,20 @@ export function waiting() {
   return found.length ? { changes: Object.fromEntries(found.map(([n, w]) => [n, w.value])), from: found[0][1].from } : null;
 }
 
+/** Back to the values in force, whether the turn is being gathered, waits, or was taken a moment ago. */
 export async function undo(names) {
   const without = (changes) => Object.fromEntries(Object.entries(changes).filter(([n]) => !names.includes(n)));
-  const back = Object.fromEntries(
-    names
-      .map((n) => [n, pending(n)])
-      .filter(([, wait]) => wait?.taken)
-      .map(([n, wait]) => [n, wait.old]),
-  );
-  [gathered, flying] = [without(gathered), without(flying)];
+  const turned = names.map((n) => [n, pending(n)]).filter(([, wait]) => wait);
+  const sent = turned.filter(([n, wait]) => wait.taken || n in flying || state.head.waiting.some((w) => n in w.changes));
+  gathered = without(gathered);
   emit('dials');
-  await send(without(await takeBack((w) => names.some((n) => n in w.changes))));
-  if (Object.keys(back).length) turn(back);
+  await delivery;
+  const { waiting } = await get(runPath('head'));
+  const rest = await takeBack(waiting.filter((w) => names.some((n) => n in w.changes)));
+  flying = without(flying);
+  await send(without(rest));
+  const late = sent.filter(([n]) => !(n in rest)); // the trainer has these
+  if (late.length) turn(Object.fromEntries(late.map(([n, wait]) => [n, wait.old])));
+  emit('dials');
   poll();
 }

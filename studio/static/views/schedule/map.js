@@ -2,12 +2,9 @@
 
 import { svg } from '../../lib/dom.js';
 import { text } from '../../lib/marks.js';
-import { LANES, steps } from './steps.js';
+import { layout, steps } from './steps.js';
 import { overRun } from './run.js';
 import { inWords } from './words.js';
-
-const TITLE = LANES.bottom + 22; // baseline of the words between the halves
-const RUN = TITLE + 6;
 
 /**
  * What is to be drawn of `schedule` (of the server) at one iteration: {schedule, lane, now, when, newest, turns, grab}.
@@ -18,13 +15,15 @@ export function scene(schedule, { now = schedule.now, when = '', newest = 0, tur
   return { schedule, lane, now: { ...now, live: lane.window === 'hrf_dynamic' }, when, newest, turns, grab };
 }
 
-/** The map as a picture W x H. */
-export function drawMap({ schedule, lane, now, when, newest, turns, grab }, W, H) {
-  const T = schedule.steps;
+/** The map as a picture W x H; id: of this map alone on the page. */
+export function drawMap({ schedule, lane, now, when, newest, turns, grab }, W, H, id) {
+  const at = { ...layout(H), id },
+    title = at.bottom + at.cell, // baseline of the words between the halves
+    run = title + 6;
   const s =
-    steps(lane, now, T, W, grab) +
-    text(0, TITLE, 'the window over the run', 'start', 'm') +
-    overRun(schedule, { at: now.iteration, newest, turns }, W, RUN, H - RUN - 15);
+    steps(at, lane, now, schedule.steps, W, grab) +
+    text(0, title, 'the window over the run', 'start', 'm') +
+    overRun(schedule, { at: now.iteration, newest, turns }, W, run, H - run - 15);
   const label = `Steps from noisy, left, to clean, right. ${inWords(lane, now, when)}`;
   return svg(W, H, s, { viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': label });
 }

@@ -7,10 +7,13 @@ import { draggable, grabbable } from './drag.js';
 import { drawMap, scene } from './map.js';
 import { inWords } from './words.js';
 
+let count = 0;
+
 /** {show(scene)}: the map and below it the sentence, in `root`. move: see draggable; none, and nothing can be dragged. */
 export function mapPlace(root, move = null) {
   const picture = h('div', { class: 'map' }),
     sentence = h('p', { class: 'read' });
+  const id = `mm-map-${++count}`;
   let shown = null,
     drawn = '';
   root.classList.add('mm-schedule');
@@ -22,7 +25,7 @@ export function mapPlace(root, move = null) {
     const key = JSON.stringify([shown, [...shown.grab], W, H]);
     if (key === drawn) return;
     drawn = key;
-    picture.replaceChildren(drawMap(shown, W, H));
+    picture.replaceChildren(drawMap(shown, W, H, id));
     say(sentence, inWords(shown.lane, shown.now, shown.when));
   };
   new ResizeObserver(draw).observe(picture);

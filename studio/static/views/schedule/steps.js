@@ -1,10 +1,14 @@
 // The upper half of the schedule map: what acts at each denoising step of one iteration, in lanes over one axis.
 
-import { area, dot, hatch, ink, path, rect, stroke, text, through } from '../../lib/marks.js';
+import { area, dot, hatch, ink, path, rect, stroke, text, through, unique } from '../../lib/marks.js';
 
 export const MANY = 20; // more steps than this merge into bars, with ticks every 5
 const FULL = 0.3; // prompt noise that fills its lane; the dial ends here
-export const LANES = { axis: 12, top: 18, noise: 62, leash: 70, trained: 98, bottom: 122, cell: 22 };
+const AXIS = 12; // baseline of the numbers of the steps
+const WIDE = { top: 18, noise: 62, leash: 70, trained: 98, bottom: 122, cell: 22 };
+const TIGHT = { top: 17, noise: 42, leash: 47, trained: 67, bottom: 85, cell: 17 };
+/** Where the lanes stand in a map of height H. */
+export const layout = (H) => (H < 220 ? TIGHT : WIDE);
 
 /** Steps in a row as spans: [2, 3, 5] -> [[2, 4], [5, 6]]; the end is the step after the last. */
 export function spans(steps) {
@@ -31,58 +35,58 @@ export function held({ leash, strength }, { trained }) {
 }
 
 /** Columns of the trained steps behind every lane, and a thin line at each step. */
-function ground(T, W, trained) {
+function ground(at, T, W, trained) {
   const c = W / T,
     every = T > MANY ? 5 : 1;
-  let s = spans(trained).map(([a, b]) => rect(a * c, LANES.top, (b - a) * c, LANES.bottom + 2 - LANES.top, { rx: 4, fill: ink('--ink'), 'fill-opacity': 0.06 })).join('');
-  for (let i = 0; i <= T; i += every) s += stroke(`M${i * c} ${LANES.top}V${LANES.bottom + 2}`, '--line');
-  for (let i = 0; i < T; i += every) s += text((i + 0.5) * c, LANES.axis, i, 'middle');
+  let s = spans(trained).map(([a, b]) => rect(a * c, at.top, (b - a) * c, at.bottom + 2 - at.top, { rx: 4, fill: ink('--ink'), 'fill-opacity': 0.06 })).join('');
+  for (let i = 0; i <= T; i += every) s += stroke(`M${i * c} ${at.top}V${at.bottom + 2}`, '--line');
+  for (let i = 0; i < T; i += every) s += text((i + 0.5) * c, AXIS, i, 'middle');
   return s;
 }
 
 /** Points of the prompt-noise curve, one in the middle of each step. */
-function curve({ noise, scale }, T, W) {
+function curve(at, { noise, scale }, T, W) {
   const c = W / T,
     full = Math.max(FULL, scale);
-  return noise.map((v, i) => [(i + 0.5) * c, LANES.noise - (v / full) * (LANES.noise - LANES.top - 4)]);
+  return noise.map((v, i) => [(i + 0.5) * c, at.noise - (v / full) * (at.noise - at.top - 4)]);
 }
 
-function noiseLane(lane, T, W) {
-  const y = LANES.noise;
-  if (!lane.noise) return stroke(`M0 ${y}H${W}`, '--line-2') + text(W - 2, LANES.top + 11, 'no prompt noise', 'end');
-  const points = curve(lane, T, W);
+function noiseLane(at, lane, T, W) {
+  const y = at.noise;
+  if (!lane.noise) return stroke(`M0 ${y}H${W}`, '--line-2') + text(W - 2, at.top + 11, 'no prompt noise', 'end');
+  const points = curve(at, lane, T, W);
   const line = through([[0, points[0][1]], ...points, [W, points.at(-1)[1]]]);
   const style = lane.certain ? {} : { 'stroke-dasharray': '4 3' };
   return (
     area(`${line}L${W} ${y}L0 ${y}Z`, '--ink', { 'fill-opacity': 0.1 }) +
     stroke(line, '--ink', 1.75, { 'stroke-linejoin': 'round', ...style }) +
-    text(W - 2, LANES.top + 11, lane.certain ? 'prompt noise' : 'prompt noise, about', 'end', 'm')
+    text(W - 2, at.top + 11, lane.certain ? 'prompt noise' : 'prompt noise, about', 'end', 'm')
   );
 }
 
-function leashLane(lane, now, T, W) {
+function leashLane(at, lane, now, T, W, [heldBy, idleBy]) {
   const c = W / T;
   const [dark, pale] = held(lane, now);
-  const style = (id, opacity) => ({ fill: `url(#${id})`, stroke: ink('--ink'), 'stroke-opacity': opacity });
-  const s = cells(dark, T, W, LANES.leash, LANES.cell, style('mm-held', 0.9)) + cells(pale, T, W, LANES.leash, LANES.cell, style('mm-idle', 0.3));
+  const style = (kind, opacity) => ({ fill: `url(#${at.id}-${kind})`, stroke: ink('--ink'), 'stroke-opacity': opacity });
+  const s = cells(dark, T, W, at.leash, at.cell, style(heldBy, 0.9)) + cells(pale, T, W, at.leash, at.cell, style(idleBy, 0.3));
   const name = lane.leash ? `leash to step ${lane.leash - 1}` : 'no leash';
-  return s + (W - lane.leash * c > 86 ? text(W - 2, LANES.leash + 15, name, 'end', lane.leash ? 'm' : null) : '');
+  return s + (W - lane.leash * c > 86 ? text(W - 2, at.leash + at.cell / 2 + 4, name, 'end', lane.leash ? 'm' : null) : '');
 }
 
-function trainedLane(now, T, W) {
+function trainedLane(at, now, T, W) {
   const c = W / T,
     { trained, start } = now,
-    y = LANES.trained;
+    y = at.trained;
   const only = now.stochastic.filter((i) => !trained.includes(i)); // noisy, but nothing is learned from them
-  let s = cells(only, T, W, y + 0.5, LANES.cell - 1, { fill: 'none', stroke: ink('--line-2'), 'stroke-width': 1 });
-  s += cells(trained, T, W, y, LANES.cell, { fill: ink('--ink') });
+  let s = cells(only, T, W, y + 0.5, at.cell - 1, { fill: 'none', stroke: ink('--line-2'), 'stroke-width': 1 });
+  s += cells(trained, T, W, y, at.cell, { fill: ink('--ink') });
   const [left, right] = [trained[0] * c, W - (trained.at(-1) + 1) * c];
   const name = now.live ? 'start chosen live' : 'trained';
-  if (right > 52 && !only.some((i) => i > trained.at(-1))) s += text(W - 2, y + 15, name, 'end', 'm');
-  else if (left > (now.live ? 110 : 52)) s += text(2, y + 15, start > 0 && !now.live ? 'begins late' : name, 'start', 'm');
+  if (right > 52 && !only.some((i) => i > trained.at(-1))) s += text(W - 2, y + at.cell / 2 + 4, name, 'end', 'm');
+  else if (left > (now.live ? 110 : 52)) s += text(2, y + at.cell / 2 + 4, start > 0 && !now.live ? 'begins late' : name, 'start', 'm');
   if (start > 0 || now.live) {
     const x = trained[0] * c;
-    s += stroke(`M${x} ${LANES.top}V${LANES.bottom + 4}`, '--ink', 1.6, now.live ? { 'stroke-dasharray': '3 2.5' } : {});
+    s += stroke(`M${x} ${at.top}V${at.bottom + 4}`, '--ink', 1.6, now.live ? { 'stroke-dasharray': '3 2.5' } : {});
   }
   return s;
 }
@@ -91,35 +95,39 @@ function trainedLane(now, T, W) {
  * Places where an edge can be taken: {name, x, y}, `name` as in dials. `grab` is a set of names that may move.
  * The fade has its ends in the middle of a step, the others between two steps.
  */
-export function edges(lane, now, T, W, grab) {
+function edges(at, lane, now, T, W, grab) {
   const c = W / T,
     found = [];
-  if (grab.has('leash')) found.push({ name: 'leash', x: lane.leash * c, y: LANES.leash + LANES.cell / 2 });
-  if (grab.has('size') && now.trained.length === lane.size) found.push({ name: 'size', x: (now.trained.at(-1) + 1) * c, y: LANES.trained + LANES.cell / 2 });
+  if (grab.has('leash')) found.push({ name: 'leash', x: lane.leash * c, y: at.leash + at.cell / 2 });
+  if (grab.has('size') && now.trained.length === lane.size) found.push({ name: 'size', x: (now.trained.at(-1) + 1) * c, y: at.trained + at.cell / 2 });
   if (grab.has('fade') && lane.noise && lane.fade) {
     const [low, high] = lane.fade,
-      top = curve(lane, T, W)[0][1];
-    found.push({ name: 'low', x: Math.min(W, (low + 0.5) * c), y: top }, { name: 'high', x: Math.min(W, (high + 0.5) * c), y: LANES.noise });
+      top = curve(at, lane, T, W)[0][1];
+    found.push({ name: 'low', x: Math.min(W, (low + 0.5) * c), y: top }, { name: 'high', x: Math.min(W, (high + 0.5) * c), y: at.noise });
   }
   return found;
 }
 
-function handle({ name, x, y }) {
+function handle({ name, x, y }, { cell }) {
   const style = { fill: ink('--panel'), stroke: ink('--ink'), 'stroke-width': 1.4 };
-  const round = name === 'low' || name === 'high';
-  const mark = round ? dot(x, y, 4, style) : rect(x - 2.5, y - 14, 5, 28, { rx: 2.5, ...style });
-  return mark + path(`M${x} ${y - 14}V${y + 14}`, { stroke: 'transparent', 'stroke-width': 16, 'data-edge': name });
+  const round = name === 'low' || name === 'high',
+    half = cell / 2 + 3;
+  const mark = round ? dot(x, y, 4, style) : rect(x - 2.5, y - half, 5, 2 * half, { rx: 2.5, ...style });
+  return mark + path(`M${x} ${y - half}V${y + half}`, { stroke: 'transparent', 'stroke-width': 16, 'data-edge': name });
 }
 
-/** All lanes of one iteration; W wide, LANES.bottom + 4 high. */
-export function steps(lane, now, T, W, grab) {
+/** All lanes of one iteration, W wide. at: the layout, with an `id` of this map's own: a pattern in a hidden screen fills nothing. */
+export function steps(at, lane, now, T, W, grab) {
+  const [heldBy, idleBy] = [unique('mm-held'), unique('mm-idle')];
   return (
-    hatch('mm-held', 5, 2) +
-    hatch('mm-idle', 5, 1, 0.55) +
-    ground(T, W, now.trained) +
-    noiseLane(lane, T, W) +
-    leashLane(lane, now, T, W) +
-    trainedLane(now, T, W) +
-    edges(lane, now, T, W, grab).map(handle).join('')
+    hatch(heldBy, 5, 2) +
+    hatch(idleBy, 5, 1, 0.55) +
+    ground(at, T, W, now.trained) +
+    noiseLane(at, lane, T, W) +
+    leashLane(at, lane, now, T, W, [heldBy, idleBy]) +
+    trainedLane(at, now, T, W) +
+    edges(at, lane, now, T, W, grab)
+      .map((edge) => handle(edge, at))
+      .join('')
   );
 }
