@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 from safetensors.torch import save_file
 
-from ..config import RunConfig
+from ..config import MODELS, RunConfig
 from ..errors import UserError
 from .base import Conditions
 from .unet import UNetBackbone, load
+
+
+def _shared_autoencoder(folder: Path) -> dict[str, AutoencoderKL]:
+    """{"vqvae": the autoencoder that an embedded model shares with another, which its model_index.json names}, or nothing.
+
+    LDMPipeline knows a scale and no shift, so such a model was trained without one.
+    """
+    owner = json.loads((folder / "model_index.json").read_text()).get("_autoencoder_of")
+    if owner is None:
+        return {}
+    vae = AutoencoderKL.from_pretrained(folder.parent / owner, subfolder="vae", use_safetensors=True)
+    vae.register_to_config(shift_factor=None)
+    return {"vqvae": vae}
 
 
 class DDPM(UNetBackbone):
@@ -30,7 +44,8 @@ class DDPM(UNetBackbone):
         super().__init__(config, arithmetic=arithmetic)
 
     def _load(self, path: str, stored: torch.dtype) -> tuple[DiffusionPipeline, torch.nn.Module | None]:
-        pipeline = load(DiffusionPipeline, path, dtype=stored)
+        shared = _shared_autoencoder(Path(path)) if Path(path).parent == MODELS else {}
+        pipeline = load(DiffusionPipeline, path, dtype=stored, **shared)
         if pipeline.unet.class_embedding is not None:
             raise UserError("model: its UNet wants a class. Use a model without classes.", "model")
         return pipeline, getattr(pipeline, "vqvae", None)

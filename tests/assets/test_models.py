@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline
+from diffusers import AutoencoderKL, LDMPipeline, StableDiffusion3Pipeline
 
+from core.backbones.ddpm import DDPM
 from core.backbones.sd3 import SD3
 from core.clip import load_clip
 from core.config import MODELS, ROOT, build
 from core.rewards.style import StyleProbe
+from core.sampling.noise import picture_generators
 from core.sampling.rollout import rollout
 
 MEGABYTE = 10**6
@@ -46,7 +48,8 @@ def drawn(backbone: SD3, prompt: str, seeds: list[int]) -> torch.Tensor:
 
 
 def test_they_are_small_and_hold_no_pickle():
-    assert size(MODELS) < 35 * MEGABYTE
+    assert sum(size(MODELS / name) for name in ("emoji-clip", "emoji-sd3", "emoji-style")) < 35 * MEGABYTE
+    assert size(MODELS / "emoji-ddpm") < 10 * MEGABYTE
     assert size(ROOT / "assets") < 48 * MEGABYTE
     weights = {f.suffix for f in MODELS.rglob("*") if f.is_file()}
     assert weights <= {".json", ".safetensors", ".txt"}
@@ -86,6 +89,22 @@ def test_a_short_prompt_is_many_valued(backbone):
         kinds = probe(drawn(backbone, word, list(range(24)))).argmax(1)
         found[word] = sum(style in kinds for style in range(5))
     assert min(found.values()) >= 2 and np.mean(list(found.values())) >= 3.4, found
+
+
+def test_stock_diffusers_draws_what_the_studio_draws_without_a_prompt():
+    """emoji-ddpm with emoji-sd3's autoencoder, as its README says, against our sampler."""
+    stock = LDMPipeline.from_pretrained(MODELS / "emoji-ddpm", vqvae=AutoencoderKL.from_pretrained(MODELS / "emoji-sd3", subfolder="vae"))
+    stock.set_progress_bar_config(disable=True)
+    theirs = stock(3, generator=picture_generators([1, 2, 3]), num_inference_steps=10, output_type="np").images
+    model = DDPM(build({"model": "emoji-ddpm", "dynamics": "ddim", "dtype": "float32", "device": "cpu"}))
+    schedule, conditions = model.schedule(10), model.encode(["anything"] * 3, guidance=1.0)
+    with model.reference():
+        path = rollout(lambda x, i: model.velocity(x, i, schedule, conditions, guidance=1.0), schedule, [1, 2, 3], model.latent_shape,
+                       dynamics="ddim", level=1.0, stochastic=())
+    ours = model.decode(path.final).permute(0, 2, 3, 1).numpy()
+    assert np.abs(theirs - ours).max() < 2 / 255
+    between = np.abs(ours[0] - ours[1]).mean(), np.abs(ours[0] - ours[2]).mean()
+    assert min(between) > 0.02  # not one picture for every seed
 
 
 def test_the_recipe_says_what_they_reach():
