@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
-from ..config import load_preset
+from ..config import load_preset, parse_assignments
+from ..errors import UserError
 from ..runs import folder
 
-REWARDS = {"style": {"style_preference": 1.0, "clip_score": 1.0}, "size": {"incompressibility": 1.0, "clip_score": 1.0}}
-# method -> (preset, what it is compared with, settings beside the preset's): the pairs of the claims first
+# The baselines, each with the rewards that its model and those of its rivals are trained on: taste, and size of the file.
+REWARDS = {
+    "flow-grpo": {"style": {"style_preference": 1.0, "clip_score": 1.0}, "size": {"incompressibility": 1.0, "clip_score": 1.0}},
+    "ddpo": {"style": {"style_preference": 1.0}, "size": {"incompressibility": 1.0}},
+}
+# method -> (preset, baseline that it is compared with, settings beside the preset's): the pairs of the claims first
 METHODS = {
     "flow-grpo": ("collapse-demo", "flow-grpo", {}),
     "diverse-grpo": ("diverse-grpo", "flow-grpo", {}),
@@ -36,21 +42,24 @@ QUICK = ("flow-grpo", "diverse-grpo", "drift-style", "ddpo", "hrf")
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="pareto, sweep: seeds of every method or value (default 3)")
     parser.add_argument("--quick", action="store_true", help="pareto: five methods, one reward, 20 iterations")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="pareto: these methods only, with their baselines")
+    parser.add_argument("--rewards", nargs="+", choices=("style", "size"), help="pareto: these kinds of reward only")
 
 
 def run(args: argparse.Namespace) -> int:
     from ..proof import Interrupted, measured, trained
 
-    methods = {name: METHODS[name] for name in (QUICK if args.quick else METHODS)}
+    methods = chosen(args.methods or (QUICK if args.quick else METHODS))
+    kinds = [kind for kind in ("style", "size") if not args.rewards or kind in args.rewards][: 1 if args.quick else None]
+    common = {**({"iterations": 20} if args.quick else {}), **parse_assignments(args.assignments)}
     tracks: dict[str, dict[str, list]] = {}  # reward -> method -> one track a seed
-    for kind in list(REWARDS)[: 1 if args.quick else None]:
+    for kind in kinds:
         for seed in range(args.seeds):  # seed by seed, so that an interrupted comparison is one of fewer seeds
-            for name, (preset, _, changes) in methods.items():
-                more = {"iterations": 20} if args.quick else {}
-                config = load_preset(preset).with_changes(**{**changes, **more, "rewards": REWARDS[kind], "seed": seed, "checkpoint_every": 5, "keep_checkpoints": 10_000})
+            for name, (preset, against, changes) in methods.items():
+                config = load_preset(preset).with_changes(**{**changes, **common, "rewards": REWARDS[against][kind], "seed": seed, "checkpoint_every": 5, "keep_checkpoints": 10_000})
                 place = folder.Run(args.run_dir / kind / f"{_slug(name)}-{seed}")
                 # all are measured on the baseline's scale of rewards, which was trained first
-                scale = folder.Run(args.run_dir / kind / f"flow-grpo-{seed}")
+                scale = folder.Run(args.run_dir / kind / f"{_slug(against)}-{seed}")
                 try:
                     track = measured(trained(place, config), scale=scale, until=config.iterations)
                 except Interrupted as interrupted:
@@ -60,6 +69,15 @@ def run(args: argparse.Namespace) -> int:
             write(tracks, methods, args.run_dir)
     print((args.run_dir / "table.md").read_text())
     return 0
+
+
+def chosen(names: Iterable[str]) -> dict[str, tuple]:
+    """The methods of these names with their baselines, in METHODS' order. Raises UserError."""
+    for name in names:
+        if name not in METHODS:
+            raise UserError(f"methods: {name!r} is unknown. Use {'; '.join(METHODS)}.", "methods")
+    wanted = {*names, *(METHODS[name][1] for name in names)}
+    return {name: method for name, method in METHODS.items() if name in wanted}
 
 
 def write(tracks: dict[str, dict[str, list]], methods: dict, where: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from core.cli import pareto
 from core.config import load_preset
+from core.errors import UserError
 from core.evaluation import Measure
 
 
@@ -14,10 +15,22 @@ def track(*pairs) -> list[Measure]:
 
 
 def test_every_method_is_a_preset_with_settings_that_go_together():
-    for rewards in pareto.REWARDS.values():
-        for preset, against, changes in pareto.METHODS.values():
-            load_preset(preset).with_changes(**changes, rewards=rewards)
-            assert against in pareto.METHODS
+    for preset, against, changes in pareto.METHODS.values():
+        for rewards in pareto.REWARDS[against].values():
+            config = load_preset(preset).with_changes(**changes, rewards=rewards)
+        baseline = load_preset(pareto.METHODS[against][0])
+        # equal budgets: the same model, pictures and steps
+        for field in ("model", "steps", "learning_rate", "updates_per_iteration"):
+            assert getattr(config, field) == getattr(baseline, field), (preset, field)
+
+
+def test_methods_are_chosen_with_their_baselines():
+    assert list(pareto.chosen(["hrf"])) == ["ddpo", "hrf"]
+    with pytest.raises(UserError, match="'hfr' is unknown"):
+        pareto.chosen(["hfr"])
+
+
+def test_quick_is_a_part():
     assert set(pareto.QUICK) <= set(pareto.METHODS) and pareto.QUICK[0] == next(iter(pareto.METHODS)) == "flow-grpo"
 
 
