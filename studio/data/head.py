@@ -8,16 +8,18 @@ import time
 from statistics import median
 from typing import Any
 
+from core.alarms import HEALTHY
 from core.config import LIVE, RunConfig
 from core.plan import plan
 from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
+from . import remedy as remedies
 from . import started, watched
 from .history import finite, history
 from .presets import describe
 from .settings import settings
-from .verdict import ALARM, HEALTHY
+from .verdict import collapsing_below
 
 WORDS = {
     "preparing": "Preparing",
@@ -48,6 +50,7 @@ def head(run: Run, db: Database) -> dict[str, Any]:
     maps = db.row("SELECT max(id) AS newest FROM events WHERE kind = 'map'")
     message, remedy, details = _last_words(run, state, status)
     return finite(
+    dials = dials_in_force(config, past.dials)
         {
             "name": run.name,
             "state": state,
@@ -73,10 +76,18 @@ def head(run: Run, db: Database) -> dict[str, Any]:
             "epoch": past.epoch,
             "newest": past.rows[-1]["iteration"] if past.rows else -1,
             "maps": maps["newest"] or 0,
-            "alarm": ALARM,
+            "alarm": collapsing_below(config.alarm_warn),
             "healthy": HEALTHY,
             "verdict": past.rows[-1]["verdict"] if past.rows and recent else None,
-            "dials": dials_in_force(config, past.dials),
+            "alarms": past.alarms() if recent else [],
+            "lines": {"warn": config.alarm_warn, "pause": config.alarm_pause},
+            "narrowing": remedies.against_narrowing(run, past, config.model_copy(update=dials)) if recent else None,
+            "failure": remedies.after_failure(run, db, state),
+            "asked": _asked(db),
+            "warnings": past.warnings[-3:],
+            "branch": past.branch,
+            "rollback": past.rollback if past.rollback and past.rollback["iteration"] > finished else None,
+            "dials": dials,
             "turns": past.dials[-50:],
             "refused": _refused(db),
             "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
@@ -85,6 +96,12 @@ def head(run: Run, db: Database) -> dict[str, Any]:
 
 
 def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, Any]:
+def _asked(db: Database) -> dict[str, Any] | None:
+    """The newest pause, resume or stop that the trainer has not taken yet, and for how many seconds it waits."""
+    row = db.row("SELECT kind, time FROM commands WHERE taken IS NULL AND kind IN ('pause', 'resume', 'stop') ORDER BY id DESC LIMIT 1")
+    return None if row is None else {"kind": row["kind"], "seconds": time.time() - row["time"]}
+
+
     """Values of the live dials after every recorded turn."""
     values = {name: getattr(config, name) for name in LIVE}
     values.update({t["name"]: t["new"] for t in turns if t["name"] in values})
@@ -112,7 +129,7 @@ def _last_words(run: Run, state: str, status: dict[str, Any]) -> tuple[str, str,
         kept = f" Saved at {saved}." if saved else " Nothing was saved yet."
         words = log_tail(run)
         return (
-            f"The trainer stopped by itself at {status.get('iteration', 0)}.{kept}",
+            f"The trainer stopped by itself at {status.get('iteration', 0)}{' (killed, likely for its memory)' if started.was_killed(run) else ''}.{kept}",
             "Its last words are in the details." if words else "",
             words,
         )
@@ -122,11 +139,11 @@ def _last_words(run: Run, state: str, status: dict[str, Any]) -> tuple[str, str,
     return status.get("message", ""), status.get("remedy", ""), details
 
 
-def log_tail(run: Run) -> str:
-    """The end of log.txt."""
+def log_tail(run: Run, length: int = _LOG_TAIL) -> str:
+    """The last `length` bytes of log.txt."""
     try:
         with open(run.log, "rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_TAIL))
+            log.seek(max(0, os.fstat(log.fileno()).st_size - length))
             return log.read().decode(errors="replace")
     except OSError:
         return ""

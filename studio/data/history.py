@@ -7,12 +7,13 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
+from core.alarms import ENOUGH, Reader, Watch
 from core.config import FIELDS
 from core.runs.database import Database
 from core.runs.folder import Run
 
 from .settings import settings
-from .verdict import ENOUGH, Verdict, sentence
+from .verdict import Verdict, collapsing_below, sentence
 
 _PAGE = 1000  # rows in one answer
 _KEPT_RUNS = 8
@@ -26,6 +27,7 @@ class History:
         self.per_iteration = config.group_size * config.prompts_per_iteration
         self.group_size = config.group_size
         self.prompts = config.prompts
+        self._config = config
         self._lock = threading.Lock()
         self.epoch = 0
         self._clear()
@@ -35,14 +37,19 @@ class History:
         self.dials: list[dict[str, Any]] = []
         self._last: tuple[int, float] | None = None
         self._event = 0
-        self._verdict = Verdict()
+        self.warnings: list[dict[str, Any]] = []
+        self.branch: dict[str, Any] | None = None  # {"of": run, "at": checkpoint} from which this one began
+        self.kept: dict[str, Any] = {}  # what others derived from these rows
+        self.rollback: dict[str, Any] | None = None  # {"to": run, "at": checkpoint, "iteration"}: the branch that goes on instead
+        self._reader = Reader(self.per_iteration)
+        self._watch = Watch(warn=self._config.alarm_warn, pause=self._config.alarm_pause, parting=self._config.alarm_parting)
+        self._verdict = Verdict(collapsing_below(self._config.alarm_warn))
         self._shares: dict[str, list[list[float]]] = {}
-        self._base: dict[str, Any] = {}
 
     @property
     def window(self) -> int:
         """Iterations that hold at least 96 pictures: readings are means over so many."""
-        return math.ceil(ENOUGH / self.per_iteration)
+        return self._reader.window
 
     def update(self, db: Database) -> "History":
         with self._lock:
@@ -55,6 +62,12 @@ class History:
                 self._event = event["id"]
                 if event["kind"] == "dial":
                     self.dials.append({**event, "label": _label(event["name"])})
+                elif event["kind"] == "warning":
+                    self.warnings.append({"id": event["id"], "iteration": event["iteration"], "message": event["message"]})
+                elif event["kind"] == "branch":
+                    self.branch = {"of": event["of"], "at": event["at"]}
+                elif event["kind"] == "rollback":
+                    self.rollback = {"to": event["to"], "at": event["at"], "iteration": event["iteration"]}
             for found in db.iterations(self._last[0] if self._last else -1):
                 self._last = (found["iteration"], found["time"])
                 self.rows.append(self._row(found))
@@ -62,9 +75,8 @@ class History:
 
     def _row(self, found: dict[str, Any]) -> dict[str, Any]:
         found = finite(found)
-        if found["iteration"] == 0:
-            self._base = found
-        by_prompt = found.get("vendi_by_prompt") or {}
+        reading = self._reader.next(found)
+        self._watch.next(reading)
         row = {
             "iteration": found["iteration"],
             "duration": found["duration"],
@@ -73,33 +85,17 @@ class History:
             "reward": found.get("reward") or 0.0,
             "clusters": found.get("clusters"),
             "distance": found.get("distance"),
-            "pictures": found["iteration"] * self.per_iteration,
-            "by_prompt": by_prompt,
+            "pictures": reading.pictures,
+            "by_prompt": found.get("vendi_by_prompt") or {},
             "raw": found.get("reward_raw") or {},
             "window": found.get("window"),
             "shares": self._smooth_shares(found.get("look_shares") or {}),
         }
-        row["level"] = self._base_level(by_prompt)
-        row["base"] = self._base.get("vendi") or row["level"]
-        # the base row opens the curves, but never dilutes the means of the trained iterations
-        last = (
-            [row, *reversed([r for r in self.rows[1 - self.window :] if r["iteration"] > 0])][: self.window] if self.window > 1 else [row]
-        )
-        # Prompts differ in variety, and an iteration may draw only some: so each is judged by the base model on the same
-        # prompts, and shown on the scale of all. With every prompt in every iteration this is the plain mean.
-        level = sum(r["level"] for r in last)
-        row["q"] = sum(r["vendi"] for r in last) / level if level else 0.0
-        row["variety"] = row["q"] * row["base"]
-        row["reward_mean"] = sum(r["reward"] for r in last) / len(last)
+        row |= {"base": reading.base, "q": reading.q, "variety": reading.variety, "reward_mean": reading.reward}
         row["verdict"] = self._verdict.next(row["variety"], row["base"], row["pictures"])
+        row["alarms"] = {kind: alarm.iteration for kind, alarm in self._watch.standing.items()}
         row["say"] = self._sentence(row)
         return row
-
-    def _base_level(self, by_prompt: dict[str, float]) -> float:
-        """Effective number of looks of the base model on the prompts of this iteration, as far as measured."""
-        known = self._base.get("vendi_by_prompt") or {}
-        levels = [known[p] for p in by_prompt if known.get(p)]
-        return sum(levels) / len(levels) if levels else self._base.get("vendi") or 0.0
 
     def _smooth_shares(self, found: dict[str, list[float]]) -> dict[str, list[float]]:
         """Shares over the last pictures of a prompt, at least 96 of them."""
@@ -117,6 +113,10 @@ class History:
         prompt = max(shares, key=lambda p: max(shares[p], default=0), default=None)
         name = self.prompts[int(prompt)] if prompt is not None and len(self.prompts) > 1 and int(prompt) < len(self.prompts) else ""
         return sentence(row["verdict"], [*self.rows, row], self.dials, prompt, name)
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """Alarms that stand now: {"kind", "iteration", "message"}."""
+        return [{"kind": a.kind, "iteration": a.iteration, "message": a.message} for a in self._watch.standing.values()]
 
     def since(self, iteration: int) -> dict[str, Any]:
         """The next page of rows after `iteration`."""

@@ -6,6 +6,7 @@ start from a failed one; the process can.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -32,3 +33,9 @@ def state(run: Run, status: dict) -> str:
     if process is not None and not status.get("pid") and status.get("state") in ALIVE:
         seen = "preparing" if process.poll() is None else "died"
     return "queued" if seen in ("stopped", "failed", "died") and run.name in queue.read(run.path.parent).runs else seen
+
+
+def was_killed(run: Run) -> bool:
+    """Whether a trainer that this studio started was ended by a signal that nobody here sent: most often for want of memory."""
+    process = _processes.get(run.path.absolute())
+    return process is not None and process.poll() == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False

@@ -11,21 +11,24 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
-ALARM = 0.45
-HEALTHY = 0.80
-HYSTERESIS = 0.03
-SPAN = 25  # iterations
+from core.alarms import ENOUGH, HEALTHY, HYSTERESIS, SPAN, WARN
+
 RISE = 0.12  # looks
-ENOUGH = 96  # pictures
 
 EARLY, FINE, RECOVERING, NARROWING, COLLAPSING = "Too early to say", "Healthy", "Recovering", "Narrowing", "Collapsing"
 _LEVELS = ("low", "middle", "high")
 
 
+def collapsing_below(warn: float | None) -> float:
+    """The share of the base's variety below which the word is Collapsing: the alarm's line, kept clear of Healthy."""
+    return WARN if warn is None else min(warn, 75) / 100
+
+
 class Verdict:
     """Verdicts of one run, iteration after iteration; holds what hysteresis needs to remember."""
 
-    def __init__(self) -> None:
+    def __init__(self, alarm: float = WARN) -> None:
+        self.alarm = alarm
         self.varieties: list[float] = []
         self.level: str | None = None
         self.recovering = False
@@ -35,7 +38,7 @@ class Verdict:
         self.varieties.append(variety)
         if pictures < ENOUGH or base <= 0:
             return EARLY
-        self.level = _level(variety / base, self.level)
+        self.level = _level(variety / base, self.level, self.alarm)
         rise = variety - self.varieties[max(0, len(self.varieties) - 1 - SPAN)]
         self.recovering = rise > RISE - (HYSTERESIS if self.recovering else 0.0)
         if self.level == "high":
@@ -45,11 +48,11 @@ class Verdict:
         return RECOVERING if self.recovering else NARROWING
 
 
-def _level(q: float, before: str | None) -> str:
-    plain = "high" if q >= HEALTHY else "low" if q < ALARM else "middle"
+def _level(q: float, before: str | None, alarm: float) -> str:
+    plain = "high" if q >= HEALTHY else "low" if q < alarm else "middle"
     if before is None or _LEVELS.index(plain) <= _LEVELS.index(before):
         return plain
-    eased = "high" if q >= HEALTHY + HYSTERESIS else "low" if q < ALARM + HYSTERESIS else "middle"
+    eased = "high" if q >= HEALTHY + HYSTERESIS else "low" if q < alarm + HYSTERESIS else "middle"
     return max(before, eased, key=_LEVELS.index)
 
 
@@ -78,21 +81,23 @@ def sentence(word: str, rows: Sequence[dict], dials: Sequence[dict], prompt: str
         return _fine(shares, who, share)
     if word == RECOVERING:
         return _recovering(rows, dials, prompt, look, who)
+    parting = now.get("alarms", {}).get("parting")
+    start = [] if parting is None else ["", "Reward up, variety down", f" since iteration {parting}. "]
     if word == NARROWING:
         before = _share_of(_shares_at(rows, now["iteration"] - SPAN, prompt), look)
         if share - before >= 0.02:
-            return [
-                f"{who} has grown from {_percent(before)} to ",
-                _percent(share),
-                " of the pictures. A bonus for rare looks or a longer leash holds it.",
-            ]
-        return [f"{who} makes ", _percent(share), " of the pictures. Variety stays below the base model's."]
-    climbs = now["reward"] > _at(rows, now["iteration"] - SPAN)["reward"]
-    return [
-        f"{who} makes ",
-        _percent(share),
-        f" of the pictures{' while reward still climbs' if climbs else ''}. Raise the diversity bonus β, lengthen the leash K, or pause.",
-    ]
+            return _joined(
+                start, f"{who} has grown from {_percent(before)} to ", _percent(share), " of the pictures. A bonus for rare looks or a longer leash holds it."
+            )
+        return _joined(start, f"{who} makes ", _percent(share), " of the pictures. Variety stays below the base model's.")
+    climbs = parting is None and now["reward"] > _at(rows, now["iteration"] - SPAN)["reward"]
+    words = f" of the pictures{' while reward still climbs' if climbs else ''}. Raise the diversity bonus β, lengthen the leash K, or pause."
+    return _joined(start, f"{who} makes ", _percent(share), words)
+
+
+def _joined(start: list[str], first: str, *rest: str) -> list[str]:
+    """`start` and the other texts as one list, in which every second stays emphasised."""
+    return [*start[:-1], "".join([*start[-1:], first]), *rest]
 
 
 def leading(shares: Sequence[float]) -> tuple[str, float]:

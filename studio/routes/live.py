@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Body
 from fastapi.responses import FileResponse, Response
 
-from core.config import LIVE
+from core.config import LIVE, RESUMABLE
 from core.errors import UserError
 from core.runs import folder
 from core.runs.database import Database
@@ -114,7 +114,7 @@ def add(api: APIRouter, place: Place) -> None:
         return {"ended": folder.end_worker(place.run(name))}
 
     @api.post("/runs/{name}/resume")
-    def resume(name: str) -> dict:
+    def resume(name: str, body: dict = Body(default={})) -> dict:
         run = place.run(name)
         with place.reading(name) as db:
             status = db.status()
@@ -122,9 +122,23 @@ def add(api: APIRouter, place: Place) -> None:
         if state in folder.ALIVE or state == "silent":
             raise UserError(f"{name} has a trainer already.", "run")
         with run.database() as db:
+            if body.get("changes"):
+                _change_at_rest(run, db, as_dict(body, "changes"))
             db.set_status(state="preparing", message="Starting the trainer", remedy="", details="", pid=None)
         started.remember(run, place.starter(run, resume=True))
         return {"run": name}
+
+
+def _change_at_rest(run: Run, db: Database, changes: dict[str, Any]) -> None:
+    """What a run that is at rest goes on with: settings into its file, dials as a turn in its first iteration. Raises UserError."""
+    fixed = [name for name in changes if name not in (*LIVE, *RESUMABLE)]
+    if fixed:
+        raise UserError(f"{fixed[0]}: this is fixed when the run starts. When resuming, these can change: {', '.join(RESUMABLE)}.", fixed[0])
+    turned = {name: value for name, value in changes.items() if name in LIVE}
+    config = run.config().with_changes(**{name: value for name, value in changes.items() if name not in LIVE})
+    if turned:
+        db.send("set", changes=_changes(run, db, turned))
+    folder.write_atomically(run.config_file, config.to_yaml())
 
 
 def _changes(run: Run, db: Database, changes: dict[str, Any]) -> dict[str, Any]:

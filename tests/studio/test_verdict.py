@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.data.verdict import Verdict, leading, sentence, verdicts
+from studio.data.verdict import Verdict, collapsing_below, leading, sentence, verdicts
 
 
 def words(varieties, base=5.0, start=96, per=24):
@@ -95,6 +95,21 @@ def test_sentences_name_cause_and_remedy():
         "2 of the base model's 3 looks are here; the largest, look A of “cat”"
     )
     assert "there are 24 so far" in text("Too early to say", rows([5.0] * 2, [[1.0, 0.0]] * 2), [], "0")
+
+
+def test_an_alarm_stands_before_the_cause():
+    shares = [[0.2 + 0.02 * i, 0.8 - 0.02 * i, 0.0] for i in range(31)]
+    down = rows([5 - 0.1 * i for i in range(31)], shares, [0.1 * i for i in range(31)])
+    down[-1]["alarms"] = {"parting": 12}
+    parts = sentence("Narrowing", down, [], "0")
+    assert parts[1::2] == ["Reward up, variety down", "80 %"] and parts[2] == " since iteration 12. Look A has grown from 30 % to "
+    said = text("Collapsing", down, [], "0")
+    assert said.startswith("Reward up, variety down since iteration 12. Look A makes 80 % of the pictures. Raise") and "still climbs" not in said
+
+
+def test_the_word_collapsing_follows_the_alarm_but_stays_clear_of_healthy():
+    assert [collapsing_below(warn) for warn in (None, 30, 45, 90)] == [0.45, 0.30, 0.45, 0.75]
+    assert Verdict(collapsing_below(60)).next(2.9, 5.0, 96) == "Collapsing" and Verdict(collapsing_below(30)).next(1.6, 5.0, 96) == "Narrowing"
 
 
 def test_new_pictures_have_no_letter():

@@ -49,6 +49,14 @@ const ICONS = {
   lasso:
     '<path d="M16.6 8.4c0 2.7-3 4.6-6.6 4.6S3.4 11 3.4 8.4 6.4 3.9 10 3.9s6.6 1.9 6.6 4.500Z" stroke-dasharray="2.4 1.8"/><path d="M6 12.4c-1.200 .6-1.500 2-.4 2.500s1.800 1.300 1 2.300"/>',
   camera: '<path d="M3.2 6.600h2.900l1.300-2h5.200l1.300 2h2.900v9H3.200z"/><circle cx="10" cy="10.800" r="2.600"/>',
+  glass: '<path d="M5.5 3.500h9M5.5 16.500h9M6.5 3.500c0 4 3.5 4.5 3.5 6.500s-3.5 2.5-3.5 6.500M13.5 3.500c0 4-3.5 4.5-3.5 6.500s3.5 2.5 3.5 6.5"/>',
+  pausing: '<circle cx="10" cy="10" r="6.9" stroke-dasharray="2.6 2.2"/><path d="M8.2 7.400v5.200M11.8 7.400v5.2" stroke-width="1.8"/>',
+  stopping: '<rect x="4.6" y="4.6" width="10.8" height="10.8" rx="1.6" stroke-dasharray="2.6 2"/>',
+  resuming: '<path d="M6.6 4.800v10.400l8.4-5.200z" stroke-dasharray="2.6 2"/>',
+  silent: '<path d="M2.8 10h2.600l1.8-4.5 2.6 8.500M12.6 10h.1M15 10h.1M17.4 10h.1"/>',
+  broken: '<circle cx="10" cy="10" r="6.6"/><path d="M7.6 7.600l4.8 4.800M12.4 7.600l-4.8 4.8"/>',
+  replay: '<path d="M4.2 10a5.8 5.8 0 1 0 1.9-4.300M4 3.600v3h3"/><path d="M8.7 7.700v4.600l3.6-2.300z" fill="currentColor" stroke="none"/>',
+  pencil: '<path d="M4 16l.8-3.3 8.3-8.3 2.5 2.5-8.3 8.300z"/>',
   flag: '<path d="M5.5 17V4h8.5l-2 3.2 2 3.2H5.5"/>',
 };
 

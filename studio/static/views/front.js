@@ -1,8 +1,9 @@
-// Is it better, or only narrower: one dot per iteration, reward against variety, base at the crossing of the guides.
+// Is it better, or only narrower: one dot per iteration, reward against variety, base at the crossing of the guides; a second run dotted.
 
 import { $, h, svg, ticks, fixed } from '../lib/dom.js';
 import { area, dot, ink, stroke, text, through, turned, xy } from '../lib/marks.js';
 import { state, on, viewed, following, rowAt } from '../lib/store.js';
+import { second, secondPicker } from './front/second.js';
 import { redraw } from './live.js';
 import { tableButton } from '../lib/table.js';
 import { thin } from './scrubber.js';
@@ -23,13 +24,14 @@ export function front(root) {
   on('run', () => {
     range = null;
   });
-  redraw(plot, 'rows view theme run turns', () => {
+  const later = redraw(plot, 'rows view theme run turns', () => {
     range = draw(plot, range);
   });
   tableButton(root, () => ({
     head: ['Iteration', 'Reward', 'Looks', 'Verdict'],
     rows: state.rows.map((r) => [r.iteration || 'base', fixed(r.reward_mean), fixed(r.variety), r.iteration ? r.verdict : '']),
   }));
+  $('.hd .r', root).prepend(secondPicker(later));
 }
 
 /** Axes only grow, in round steps, so that dots never move while one looks. */
@@ -63,7 +65,8 @@ function draw(plot, before) {
   const all = state.rows.filter((r) => r.iteration > 0);
   const first = state.rows[0];
   const base = first && first.iteration === 0 ? { x: first.variety, y: first.reward } : { x: 0, y: 0 };
-  const range = grow(before, all, base);
+  const other = thin((second?.rows ?? []).filter((r) => r.iteration > 0));
+  const range = grow(before, [...all, ...other], base);
   const X = (v) => L + ((v - range.x0) / (range.x1 - range.x0)) * (W - L - R);
   const Y = (v) => H - B - ((v - range.y0) / (range.y1 - range.y0)) * (H - T - B);
   const known = Boolean(all.length || base.x); // numbers only once there is something to read
@@ -71,6 +74,8 @@ function draw(plot, before) {
   const place = (r) => [X(r.variety), Y(r.reward_mean)];
   let s = axes(range, X, Y, W, H, known);
   if (base.x) s += stroke(`M${X(base.x)} ${T}V${H - B}M${L} ${Y(base.y)}H${W - R}`, '--base', 1, { 'stroke-dasharray': '3 3.5' });
+  const taken = past.length ? marks(past, place) : [];
+  if (other.length > 1) s += beyond(other.map(place), second.label, W, [...taken, [X(base.x), Y(base.y)]]);
   if (past.length) s += walk(past, place, base.x ? [[X(base.x), Y(base.y)]] : [], W);
   if (base.x) {
     const [x, y] = [X(base.x), Y(base.y)];
@@ -103,6 +108,32 @@ function axes(range, X, Y, W, H, known) {
   );
 }
 
+/** Where the run's own path carries words: its newest dot and its turned dials. */
+function marks(past, place) {
+  const turns = (state.head?.turns ?? []).map((turn) => rowAt(turn.iteration)).filter((row) => row?.iteration > 0);
+  return [past.at(-1), ...turns].map(place);
+}
+
+/** The path of the second run, dotted, with its name where no other words stand. */
+function beyond(points, label, W, taken) {
+  const said = label.length > 34 ? `${label.slice(0, 33)}…` : label;
+  const wide = said.length * 6.2;
+  const room = ([x, y], left) => {
+    const [from, to] = left ? [x - 7 - wide, x - 7] : [x + 7, x + 7 + wide];
+    const off = Math.max(0, L - from) + Math.max(0, to - (W - R)); // outside the plot is worst
+    return 4 * off + taken.filter(([u, v]) => u > from - 60 && u < to + 60 && Math.abs(v - y) < 24).length * 50;
+  };
+  const choices = [points.at(-1), points[Math.round(points.length / 2)], points[0]].flatMap((p) => [
+    { p, left: true },
+    { p, left: false },
+  ]);
+  const { p, left } = choices.reduce((best, one) => (room(one.p, one.left) < room(best.p, best.left) ? one : best));
+  const [x, y] = points.at(-1);
+  const line = stroke(through(points), '--text-3', 1.6, { 'stroke-dasharray': '0.1 4', 'stroke-linecap': 'round' });
+  const end = dot(x, y, 3, { fill: ink('--panel'), stroke: ink('--text-3'), 'stroke-width': 1.4 });
+  return line + end + text(p[0] + (left ? -7 : 7), p[1] + 4, said, left ? 'end' : 'start', 'm');
+}
+
 /** The path of the run: one dot per iteration, pale to dark, with arrows of time and turned dials. */
 function walk(past, place, start, W) {
   const points = past.map(place);
@@ -112,7 +143,8 @@ function walk(past, place, start, W) {
   });
   s += arrows(points) + turns(place);
   const [x, y] = points[points.length - 1];
-  const [anchor, gap] = x > W - R - 50 ? ['end', -9] : ['start', 9];
+  const from = points[Math.max(0, points.length - 6)][0]; // the name stands on the side where the path does not come from
+  const [anchor, gap] = x > W - R - 50 || (from > x && x > L + 50) ? ['end', -9] : ['start', 9];
   const name = following() ? 'now' : past[past.length - 1].iteration;
   s += dot(x, y, 5.5, { fill: ink('--ink'), stroke: ink('--panel'), 'stroke-width': 1.5 });
   return s + text(x + gap, y < T + 16 ? y + 16 : y - 7, name, anchor, 's');

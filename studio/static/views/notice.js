@@ -1,68 +1,148 @@
-// What a person must know about the run: loading, failing, no run. Floats over the map, so that nothing moves.
+// What a person must know about the run: loading, failing, paused by itself, warnings, no run. Floats over the map, so that nothing moves.
 
-import { h, say, $ } from '../lib/dom.js';
-import { state, on, post, runPath, poll } from '../lib/store.js';
+import { $, h, plain, say } from '../lib/dom.js';
+import { state, on, command, openRun, runPath } from '../lib/store.js';
+import { deed, goOn, offers, rollBack } from './remedies.js';
 import { endNow } from './strip.js';
+
+const PATIENT = 20_000; // milliseconds that a notice stays away after *Wait*
+const SLOW = 5_000; // milliseconds after which waiting is counted
+
+let quietUntil = 0,
+  sure = false; // whether *End it* was pressed once
+const read = new Set(), // warnings that were dismissed
+  since = { words: '', at: 0 };
 
 export function notice(root) {
   root.setAttribute('role', 'status');
   const title = h('b', {}),
     text = h('p', {}),
+    wrong = h('p', { class: 'wrong', role: 'alert' }),
     bar = h('span', { class: 'bar' }, h('i', {})),
-    details = h('details', {}, h('summary', {}, 'Details'), h('pre', {}));
-  const button = (label, action) => h('button', { class: 'btn sm', onclick: action }, label);
-  const resume = button('Resume', go('resume')),
-    end = button('End it', endNow),
-    copy = button('Copy report', () => navigator.clipboard.writeText(report()));
-  const open = button('Open Setup', () => window.manymodes.show('setup'));
-  root.append(title, text, bar, details, h('div', { class: 'acts' }, resume, end, copy, open));
+    details = h('details', {}, h('summary', {}, 'Details'), h('pre', {})),
+    acts = h('div', { class: 'acts' });
+  root.append(title, text, bar, wrong, details, acts);
+  let shown = '';
 
+  const tell = (sentence) => say(wrong, sentence);
   function draw() {
-    const head = state.head,
-      shown = head ? words(head) : { tone: 'calm', title: 'No run yet.', text: 'Start one in Setup.', open: true };
-    root.hidden = !shown;
-    if (!shown) return;
-    root.className = `mm-notice ${shown.tone || ''}`;
-    say(title, shown.title);
-    say(text, shown.text || '');
-    bar.hidden = shown.share == null;
-    bar.firstChild.style.width = `${100 * (shown.share ?? 0)}%`;
-    details.hidden = !shown.details;
-    say($('pre', details), shown.details || '');
-    resume.hidden = !shown.resume;
-    say(resume, head?.saved_at ? `Resume from ${head.saved_at}` : 'Start again');
-    end.hidden = !shown.end;
-    copy.hidden = !shown.details;
-    open.hidden = !shown.open;
-  }
-
-  function report() {
-    const head = state.head;
-    const place = `${head.name}: ${head.word} at iteration ${head.iteration} of ${head.iterations}`;
-    return [place, head.message, head.remedy, '', head.details].join('\n');
+    const now = words();
+    root.hidden = !now;
+    if (!now) return;
+    root.className = `mm-notice ${now.tone}`;
+    say(title, now.title);
+    say(text, now.text || '');
+    bar.hidden = now.share == null;
+    bar.firstChild.style.width = `${100 * (now.share ?? 0)}%`;
+    details.hidden = !now.details;
+    say($('pre', details), now.details || '');
+    const key = JSON.stringify([state.run, now.acts?.map((a) => a.label)]);
+    if (key === shown) return;
+    shown = key;
+    say(wrong, '');
+    acts.replaceChildren(...(now.acts ?? []).map((a) => (a.href ? link(a) : deed(a.label, a.title, () => Promise.resolve(a.act()).then(draw), tell, a.busy))));
   }
   on('head run runs', draw);
   draw();
 }
 
-const go = (what) => async () => {
-  try {
-    await post(runPath(what));
-  } catch (problem) {
-    alert(problem.message);
-  }
-  poll();
-};
+const link = ({ label, href }) => h('a', { class: 'btn sm', href, target: '_blank', rel: 'noopener' }, label);
+const openSetup = { label: 'Open Setup', act: () => window.manymodes.show('setup') };
+const openLesson = { label: 'Watch the lesson', act: () => window.manymodes.show('lesson') };
 
-function words(head) {
-  if (head.state === 'failed')
-    return { tone: 'bad', title: head.message || 'The trainer failed.', text: head.remedy, details: head.details, resume: true };
-  if (head.state === 'died') return { tone: 'bad', title: head.message, text: head.remedy, details: head.details, resume: true };
-  if (head.state === 'silent')
-    return { tone: 'warn', title: `No sign from the trainer for ${head.silent_for} s.`, text: head.remedy, end: true };
-  if (head.alive && head.newest < 0) {
-    const what = head.message || 'Starting the trainer';
-    return { tone: 'calm', title: what, share: head.total ? head.done / head.total : null };
-  }
-  return null;
+/** {tone, title, text, share, details, acts} of what matters most now, or null. */
+function words() {
+  const { head } = state;
+  if (!head) return { tone: 'calm', title: 'No run yet.', text: 'Start one in Setup, or watch the lesson.', acts: [openSetup, openLesson] };
+  if (head.failure) return { tone: 'bad', title: head.message || 'The trainer failed.', text: Object.keys(head.failure.changes).length ? '' : head.remedy, details: head.details, acts: afterFailure(head) };
+  if (head.state === 'silent') return Date.now() < quietUntil ? null : silent(head);
+  sure = false;
+  if (head.rollback)
+    return {
+      tone: 'plain',
+      title: `Rolled back to ${head.rollback.at}.`,
+      text: `${head.rollback.to} goes on from there. Everything of ${head.name} is kept.`,
+      acts: [{ label: `Open ${head.rollback.to}`, act: () => openRun(head.rollback.to) }],
+    };
+  if (head.state === 'paused' && head.message && head.message !== 'Paused') return paused(head);
+  if (head.alive && head.newest < 0) return { tone: 'calm', title: waiting(head), share: head.total ? head.done / head.total : null };
+  const warning = head.warnings.findLast((w) => !read.has(w.id));
+  return warning
+    ? {
+        tone: 'warn',
+        title: `Warning at iteration ${warning.iteration}.`,
+        text: warning.message,
+        acts: [{ label: 'Dismiss', act: () => void read.add(warning.id) }],
+      }
+    : null;
+}
+
+function afterFailure(head) {
+  const { reason, saved, changes } = head.failure;
+  const from = saved ? `from ${saved}` : 'from the start';
+  const acts = [];
+  if (head.watched) return copies(head, acts);
+  if (changes.micro_batch)
+    acts.push({
+      label: `Continue with ${changes.micro_batch} ${changes.micro_batch === 1 ? 'picture' : 'pictures'} in flight`,
+      title: `Goes on ${from}. Learning then holds half as much in memory at a time, and takes a little longer.`,
+      act: () => goOn(changes),
+    });
+  else if (changes.learning_rate)
+    acts.push({
+      label: saved ? `Roll back to ${saved} with half the rate` : 'Start again with half the rate',
+      title: `Goes on ${from} with a learning rate of ${plain(changes.learning_rate)}.`,
+      act: () => goOn(changes),
+    });
+  if (!changes.learning_rate)
+    acts.push({ label: saved ? `Resume from ${saved}` : 'Start again', title: 'Go on with the settings as they are', act: () => goOn() });
+  if (reason === 'died') acts.push({ label: 'Open log', href: runPath('log') });
+  return copies(head, acts);
+}
+
+const copies = (head, acts) => [
+  ...acts,
+  {
+    label: 'Copy report',
+    act: async () => {
+      const place = `${head.name}: ${head.word} at iteration ${head.iteration} of ${head.iterations}`;
+      await navigator.clipboard.writeText([place, head.message, head.remedy, '', head.details].join('\n'));
+    },
+  },
+];
+
+function silent(head) {
+  const wait = {
+    label: 'Wait',
+    act: () => {
+      quietUntil = Date.now() + PATIENT;
+      sure = false;
+    },
+  };
+  const title = `No sign from the trainer for ${head.silent_for} s.`;
+  if (head.watched) return { tone: 'warn', title, text: 'Charts stay. It is driven elsewhere.', acts: [wait] };
+  if (sure) return { tone: 'warn', title, text: 'End its process? The iteration under way is lost, everything else stays.', acts: [wait, { label: 'End it now', act: endNow }] };
+  const end = {
+    label: 'End it',
+    act: () => {
+      sure = true;
+    },
+  };
+  return { tone: 'warn', title, text: 'Charts stay.', acts: [wait, end] };
+}
+
+/** Paused by an alarm or by a full disk. */
+function paused(head) {
+  const split = head.message.indexOf('. ') + 1;
+  const [title, text] = split ? [head.message.slice(0, split), head.message.slice(split + 1)] : [head.message, ''];
+  const acts = head.watched ? [] : [{ label: 'Resume', act: () => command({ kind: 'resume' }) }, ...offers()];
+  return { tone: 'warn', title, text, acts };
+}
+
+/** "Loading the model", and after five seconds for how long. */
+function waiting(head) {
+  const said = head.message || 'Starting the trainer';
+  if (since.words !== said) Object.assign(since, { words: said, at: Date.now() });
+  const passed = Date.now() - since.at;
+  return head.total || passed < SLOW ? said : `${said}, ${Math.round(passed / 1000)} s`;
 }

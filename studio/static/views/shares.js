@@ -1,8 +1,9 @@
-// Is one look taking over: stacked shares over the iterations, the base model's shares as a hollow bar at the left.
+// Is one look taking over: stacked shares over the iterations, the base model's shares as a hollow bar at the left, and a dotted
+// forecast of the next 40 iterations at the right, with how far off its past ones were.
 
 import { $, h, svg, glyphPath, lookColour, lookLetter, percent, NEW } from '../lib/dom.js';
-import { area, ink, rect, stroke, text, through, turned } from '../lib/marks.js';
-import { state, viewed, newest, looksOf, promptInfo } from '../lib/store.js';
+import { area, group, ink, rect, stroke, text, through, turned } from '../lib/marks.js';
+import { state, on, get, viewed, newest, looksOf, promptInfo, runPath } from '../lib/store.js';
 import { redraw } from './live.js';
 import { tableButton } from '../lib/table.js';
 import { thin } from './scrubber.js';
@@ -11,7 +12,11 @@ import { turnMark } from './dials.js';
 const L = 60,
   R = 82,
   T = 24,
-  B = 22;
+  B = 22,
+  AHEAD = 40, // iterations of the forecast
+  SHORT = 20; // iterations that the axis has room for from the start
+
+let ahead = null; // {iteration, shares, error, still, checked} of the viewed prompt, or null
 
 export function shares(root) {
   root.append(
@@ -19,8 +24,23 @@ export function shares(root) {
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', root);
-  redraw(plot, 'rows view theme run info turns', () => draw(plot));
+  const later = redraw(plot, 'rows view theme run info turns', () => draw(plot));
   tableButton(root, table);
+  let asked = '';
+  const ask = async () => {
+    const key = JSON.stringify([state.run, state.prompt, newest(), state.head?.epoch]);
+    if (key === asked || state.screen !== 'live' || !state.run || !newest() || state.prompt === null) return;
+    asked = key;
+    const found = await get(runPath(`forecast?prompt=${state.prompt}`)).catch(() => null);
+    if (key !== asked) return;
+    ahead = found?.shares ? found : null;
+    later();
+  };
+  on('run', () => {
+    ahead = null;
+    asked = '';
+  });
+  on('head view screen', ask);
 }
 
 function draw(plot) {
@@ -29,17 +49,23 @@ function draw(plot) {
   const looks = looksOf();
   const rows = thin(state.rows.filter((r) => r.iteration > 0 && key in r.shares));
   const order = [...looks.map((l) => l.look), NEW];
-  const last = Math.max(newest(), 10);
-  const X = (t) => L + (t / last) * (W - L - R);
+  const last = Math.max(newest(), SHORT);
+  const X = (t) => L + (t / (last + AHEAD)) * (W - L - R);
   const Y = (s) => T + s * (H - T - B);
-  let s = axis(W, H, X, Y, last) + baseBar(looks, Y) + bands(rows, key, order, X, Y);
+  let s = axis(W, H, X, Y) + baseBar(looks, Y) + bands(rows, key, order, X, Y);
+  const future = looks.length && ahead && ahead.shares[0].length === order.length ? ahead : null;
+  if (future) s += forecast(future, order, X, Y, H);
   if (rows.length) s += turns(X, last, H);
   const at = viewed();
   const row = rows.findLast((r) => r.iteration <= at);
   if (row)
-    s += stroke(`M${X(at)} ${T}V${H - B}`, '--ink') + text(X(at), H - 7, at, 'middle', 's') + labels(row.shares[key], order, W, H, Y);
+    s +=
+      stroke(`M${X(at)} ${T}V${H - B}`, '--ink') +
+      text(X(at), H - 7, at, 'middle', 's') +
+      labels(row.shares[key], future ? future.shares.at(-1) : row.shares[key], order, W, H, Y);
   const said = row ? looks.map(({ look }) => `${lookLetter(look)} ${percent(row.shares[key][look] ?? 0)}`).join(', ') : 'no pictures yet';
-  plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': `Share of each look at iteration ${at}: ${said}` }));
+  const then = future ? `. ${meaning(future)}` : '';
+  plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': `Share of each look at iteration ${at}: ${said}${then}` }));
   if (looks.length || !state.info || !(state.head?.newest >= 0)) return;
   const why = promptInfo()?.mapped === false ? 'Looks are not fixed for this prompt.' : 'Finding the looks of the base pictures.';
   plot.append(h('p', { class: 'hint' }, why));
@@ -57,10 +83,30 @@ function table() {
   };
 }
 
-function axis(W, H, X, Y, last) {
+/** The forecast in pale bands with dotted edges, from the newest iteration on. */
+function forecast({ iteration, shares }, order, X, Y, H) {
+  const sums = shares.map((row) => row.reduce((all, share) => [...all, all.at(-1) + share], [0]));
+  const edge = (k) => sums.map((row, i) => [X(iteration + i), Y(row[k])]);
+  let s = order.map((look, k) => area(`${through([...edge(k), ...edge(k + 1).reverse()])}Z`, lookColour(look), { 'fill-opacity': 0.16 })).join('');
+  for (let k = 1; k < order.length; k++)
+    s += stroke(through(edge(k)), '--text-2', 1.25, { 'stroke-dasharray': '1.5 3', 'stroke-linecap': 'round' });
+  const [from, to] = [X(iteration), X(iteration + AHEAD)];
+  s += rect(from, T, to - from, H - T - B, { fill: 'transparent' }) + text((from + to) / 2, T - 6, 'forecast', 'middle', 'm');
+  return group({ class: 'forecast' }, s, meaning(ahead));
+}
+
+function meaning({ error, still, checked }) {
+  const how = 'Forecast of the next 40 iterations, not measured: each look grows by its mean reward of the last 25 iterations, bonus included.';
+  const points = (x) => (100 * x).toFixed(100 * x < 10 ? 1 : 0);
+  if (!checked) return `${how} None of its past forecasts has come due yet.`;
+  const many = checked === 1 ? 'One past forecast was' : `${checked} past forecasts were`;
+  return `${how} ${many} off by ${points(error)} points a look on average; to say that nothing changes would have been off by ${points(still)}.`;
+}
+
+function axis(W, H, X, Y) {
   const scale = text(L - 22, Y(0) + 9, '100 %', 'end') + text(L - 22, Y(0.5) + 4, '50', 'end') + text(L - 22, Y(1), '0', 'end');
   const ends = text(L - 12.5, H - 7, 'base', 'middle') + text(X(0) + 8, H - 7, '0');
-  const right = newest() && viewed() < last * 0.88 ? text(X(last), H - 7, last, 'middle') : '';
+  const right = newest() && X(newest()) - X(viewed()) > 26 ? text(X(newest()), H - 7, newest(), 'middle') : '';
   return stroke(`M${L} ${T}H${W - R}M${L} ${Y(0.5)}H${W - R}M${L} ${H - B}H${W - R}`, '--line') + scale + ends + right;
 }
 
@@ -86,13 +132,13 @@ function bands(rows, key, order, X, Y) {
   return order.map(band).join('');
 }
 
-/** Letters and numbers beside the bands, pushed apart so that each can be read. */
-function labels(shares, order, W, H, Y) {
+/** Letters and numbers beside the bands that end at the right, pushed apart so that each can be read. */
+function labels(shares, ends, order, W, H, Y) {
   let sum = 0;
   const all = order.map((look, k) => {
-    const share = shares[k] ?? 0;
-    sum += share;
-    return { look, share, y: Y(sum - share / 2) };
+    const end = ends[k] ?? 0;
+    sum += end;
+    return { look, share: shares[k] ?? 0, y: Y(sum - end / 2) };
   });
   const rows = all.filter((r) => r.look !== NEW || r.share >= 0.02);
   const gap = Math.min(18, (H - T - B) / rows.length);

@@ -1,9 +1,10 @@
 // Is it collapsing: the effective number of looks, the base level, the verdict and one sentence with its cause.
 
 import { $, clamp, h, icon, say, svg, fixed } from '../lib/dom.js';
-import { clip, stroke, text } from '../lib/marks.js';
+import { clip, stroke, text, unique } from '../lib/marks.js';
 import { state, rowAt, viewed } from '../lib/store.js';
 import { redraw } from './live.js';
+import { remedies } from './remedies.js';
 
 const TONE = {
   Healthy: ['ok', 'check'],
@@ -29,8 +30,10 @@ export function variety(root) {
       ),
       h('div', { class: 'gauge' }),
       h('p', { class: 'say' }),
+      h('div', { class: 'acts' }),
     ),
   );
+  remedies($('.acts', root));
   redraw(root, 'rows view theme run info', () => draw(root));
 }
 
@@ -68,8 +71,9 @@ function gauge(place, row) {
   const a = Math.max(X(base * state.head.alarm), 4);
   const b = X(base * state.head.healthy);
   const v = X(row.variety);
+  const done = unique('mm-gauge');
   const rail = `M1 10H${a - 2}M${a + 2} 10H${b - 2}M${b + 2} 10H${W - 1}`;
-  let s = stroke(rail, '--track', 7) + clip('mm-gauge', v, 20) + stroke(rail, '--ink', 7, { 'clip-path': 'url(#mm-gauge)' });
+  let s = stroke(rail, '--track', 7) + clip(done, v, 20) + stroke(rail, '--ink', 7, { 'clip-path': `url(#${done})` });
   s += stroke(`M${v} 3.5V16.5`, '--panel', 6) + stroke(`M${v} 2.5V17.5`, '--ink', 2.5, { 'stroke-linecap': 'round' });
   s += stroke(`M${X(base)} 1V19`, '--base', 1.5, { 'stroke-dasharray': '2.5 2' }) + text(W - 1, 33, `base ${base.toFixed(1)}`, 'end', 'm');
   // a word stands under its stretch only if it fits there

@@ -1,0 +1,184 @@
+"""The strip, the notices and the remedies in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import psutil
+import pytest
+from chromium import FakeTrainer
+from playwright.sync_api import expect
+from saved_run import saved_run
+
+from core.runs import folder
+
+LONG = 15_000
+
+
+@pytest.fixture(scope="module")
+def studio(server, tmp_path_factory):
+    trainer = FakeTrainer(FAKE_PACE="0.2")
+    serving = server(tmp_path_factory.mktemp("runs"), starter=trainer)
+    serving.trainer = trainer
+    yield serving
+    trainer.end()
+
+
+def made(studio, name, iterations=60, **options):
+    return saved_run(studio.runs / name, iterations=iterations, **options)
+
+
+def status(run, **values):
+    with run.database() as db:
+        db.set_status(**values)
+
+
+def look(page, studio, run, screen="live"):
+    page.goto(f"{studio.url}/?run={run.name}&screen={screen}")
+    expect(page.locator("#mm-run")).to_have_value(run.name, timeout=LONG)
+
+
+def test_every_state_has_its_own_icon_and_word(studio, page):
+    run = made(studio, "states", iterations=8, saved=())
+    look(page, studio, run)
+    me = psutil.Process()
+    seen = {}
+    for state in ("preparing", "running", "paused", "sampling", "stopping", "stopped", "finished", "failed"):
+        status(run, state=state, message="", pid=me.pid, process_started=me.create_time())
+        expect(page.locator("#mm-state")).to_have_attribute("data-state", state, timeout=LONG)
+        seen[page.locator("#mm-state .word").text_content()] = page.locator("#mm-state .ic").inner_html()
+    assert list(seen) == ["Preparing", "Running", "Paused", "Sampling", "Stopping", "Stopped", "Finished", "Failed"]
+    assert len(set(seen.values())) == 8
+
+
+def test_rename_in_place_and_the_reason_why_not(studio, page):
+    run = made(studio, "old-name", iterations=8, saved=())
+    made(studio, "taken", iterations=2, saved=())
+    look(page, studio, run)
+    page.locator("#mm-rename-button").click()
+    field = page.locator("#mm-rename")
+    expect(field).to_be_focused()
+    field.fill("taken")
+    field.press("Enter")
+    expect(page.locator("#mm-rename-told")).to_contain_text("A run is called taken already")
+    field.fill("<b>x</b>")
+    field.press("Enter")
+    expect(page.locator("#mm-rename-told")).to_contain_text("a sign that a folder cannot carry")
+    field.fill("new-name")
+    field.press("Enter")
+    expect(page.locator("#mm-run")).to_have_value("new-name", timeout=LONG)
+    assert "run=new-name" in page.url and (studio.runs / "new-name" / "run.db").exists() and not run.path.exists()
+    page.locator("#mm-rename-button").click()
+    page.locator("#mm-rename").fill("other")
+    page.keyboard.press("Escape")
+    expect(page.locator("#mm-run")).to_have_value("new-name")
+    # while a trainer has it, the name stays and the reason is said
+    me = psutil.Process()
+    status(folder.Run(studio.runs / "new-name"), state="running", pid=me.pid, process_started=me.create_time())
+    expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
+    page.locator("#mm-rename-button").click()
+    expect(page.locator("#mm-rename-told")).to_contain_text("Stop the run to rename it")
+    expect(page.locator("#mm-rename")).to_be_hidden()
+
+
+def test_narrowing_is_said_on_every_screen_and_its_remedies_work(studio, page):
+    run = made(studio, "cats", iterations=94)
+    look(page, studio, run)
+    expect(page.locator("#mm-away")).to_have_text("Reward up, variety down", timeout=LONG)
+    expect(page.locator(".mm-variety .say b").first).to_have_text("Reward up, variety down")
+    page.locator("#tab-runs-button").click()
+    expect(page.locator("#mm-away")).to_contain_text(re.compile("(Narrowing|Collapsing): reward up, variety down"))
+    page.locator("#tab-live-button").click()
+
+    # the forecast is named, and how far off it was is told
+    expect(page.locator(".mm-shares .forecast title")).to_have_text(re.compile(r"Forecast .* not measured.* past forecasts were off by [\d.]+ points"))
+    expect(page.locator(".mm-shares svg text", has_text="forecast")).to_be_visible()
+
+    # a second run, dotted and named
+    page.get_by_label("A second run in this chart").select_option("taken")
+    expect(page.locator(".mm-front svg text", has_text="taken, β 0")).to_be_visible()
+
+    # roll back: a branch opens and runs, the first run is whole and points to it
+    page.get_by_role("button", name="Roll back to 20").click()
+    expect(page.locator("#mm-run")).to_have_value("cats-from-20", timeout=LONG)
+    expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
+    expect(page.locator("#mm-on")).to_contain_text("from cats at 20")
+    page.wait_for_function("manymodes.state.head.iteration > 21 && manymodes.state.head.dials.creative_beta === 0.5", timeout=LONG)
+    page.locator("#mm-run").select_option("cats")
+    expect(page.locator(".mm-notice")).to_contain_text("Rolled back to 20.")
+    expect(page.locator(".mm-notice")).to_contain_text("Everything of cats is kept.")
+    assert page.evaluate("manymodes.state.head.newest") == 94
+    page.get_by_role("button", name="Open cats-from-20").click()
+    expect(page.locator("#mm-run")).to_have_value("cats-from-20")
+
+
+def test_out_of_memory_goes_on_with_fewer_pictures_in_flight(studio, page):
+    run = made(studio, "oom", iterations=41, state="failed")
+    with run.database() as db:
+        db.add_event("failure", 42, reason="memory", fewer=12)
+        db.set_status(message="Ran out of memory, iteration 42. Saved at 40.", remedy="Continue with 12 pictures in flight (micro_batch=12).", details="<i>x</i>")
+    look(page, studio, run)
+    expect(page.locator("#mm-on")).to_have_text("Ran out of memory, iteration 42. Saved at 40.", timeout=LONG)
+    expect(page.locator(".mm-notice pre")).to_have_text("<i>x</i>", timeout=LONG)
+    page.get_by_role("button", name="Continue with 12 pictures in flight").click()
+    expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
+    assert run.config().micro_batch == 12
+
+
+def test_a_trainer_that_does_not_answer_is_ended_only_when_one_is_sure(studio, page):
+    run = made(studio, "silent", iterations=8, saved=())
+    trainer = psutil.Popen(["sleep", "60"])
+    with run.database() as db:
+        db.set_status(state="running", pid=trainer.pid, process_started=trainer.create_time())
+        db.write("UPDATE status SET heartbeat = heartbeat - 14")
+    look(page, studio, run)
+    expect(page.locator("#mm-state")).to_contain_text("Not answering", timeout=LONG)
+    notice = page.locator(".mm-notice")
+    expect(notice).to_contain_text(re.compile(r"No sign from the trainer for \d+ s\."), timeout=LONG)
+    notice.get_by_role("button", name="End it").click()
+    expect(notice).to_contain_text("The iteration under way is lost, everything else stays.")
+    assert trainer.is_running()
+    notice.get_by_role("button", name="End it now").click()
+    expect(page.locator("#mm-state")).to_contain_text("Stopped", timeout=LONG)
+    assert trainer.wait(5) != 0
+
+
+def test_after_ten_seconds_a_pause_or_a_stop_offers_to_end_the_process(studio, page):
+    run = made(studio, "deaf", iterations=8, saved=())
+    me = psutil.Process()
+    status(run, state="running", pid=me.pid, process_started=me.create_time())
+    with run.database() as db:  # asked in another tab
+        db.send("stop")
+        db.write("UPDATE commands SET time = time - 8")
+    look(page, studio, run)
+    expect(page.locator("#mm-state")).to_contain_text("Stopping", timeout=LONG)
+    expect(page.locator("#mm-patience")).to_be_visible(timeout=LONG)
+    expect(page.locator("#mm-patience")).to_contain_text("Still finishing a step. Stop now?")
+    page.locator("#mm-patience").get_by_role("button", name="Wait").click()
+    expect(page.locator("#mm-patience")).to_be_hidden()
+
+
+def test_a_run_paused_by_its_alarm_says_why_and_goes_on(studio, page):
+    run = made(studio, "watched-over", iterations=41)
+    me = psutil.Process()
+    status(run, state="paused", message="Paused by an alarm at 41. Variety is at 28 % of the base model's, below 30 %.", pid=me.pid, process_started=me.create_time())
+    look(page, studio, run)
+    notice = page.locator(".mm-notice")
+    expect(notice.locator("b")).to_have_text("Paused by an alarm at 41.", timeout=LONG)
+    expect(notice).to_contain_text("Variety is at 28 %")
+    notice.get_by_role("button", name="Resume", exact=True).click()
+    page.wait_for_function("manymodes.state.head.waiting.length === 1")
+    with run.database(readonly=True) as db:
+        assert [kind for _, kind, _ in db.pending()] == ["resume"]
+
+
+def test_a_warning_is_shown_until_it_is_read(studio, page):
+    run = made(studio, "warned", iterations=8, saved=())
+    with run.database() as db:
+        db.add_event("warning", 3, message="The ratio is off. Use dtype float32.")
+    look(page, studio, run)
+    notice = page.locator(".mm-notice")
+    expect(notice).to_contain_text("Warning at iteration 3.", timeout=LONG)
+    expect(notice).to_contain_text("The ratio is off.")
+    notice.get_by_role("button", name="Dismiss").click()
+    expect(notice).to_be_hidden()
