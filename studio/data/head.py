@@ -49,8 +49,8 @@ def head(run: Run, db: Database) -> dict[str, Any]:
     finished, of = status.get("iteration", 0), status.get("iterations") or config.iterations
     maps = db.row("SELECT max(id) AS newest FROM events WHERE kind = 'map'")
     message, remedy, details = _last_words(run, state, status)
-    return finite(
     dials = dials_in_force(config, past.dials)
+    return finite(
         {
             "name": run.name,
             "state": state,
@@ -95,13 +95,13 @@ def head(run: Run, db: Database) -> dict[str, Any]:
     )
 
 
-def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, Any]:
 def _asked(db: Database) -> dict[str, Any] | None:
     """The newest pause, resume or stop that the trainer has not taken yet, and for how many seconds it waits."""
     row = db.row("SELECT kind, time FROM commands WHERE taken IS NULL AND kind IN ('pause', 'resume', 'stop') ORDER BY id DESC LIMIT 1")
     return None if row is None else {"kind": row["kind"], "seconds": time.time() - row["time"]}
 
 
+def dials_in_force(config: RunConfig, turns: list[dict[str, Any]]) -> dict[str, Any]:
     """Values of the live dials after every recorded turn."""
     values = {name: getattr(config, name) for name in LIVE}
     values.update({t["name"]: t["new"] for t in turns if t["name"] in values})

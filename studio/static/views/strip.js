@@ -9,6 +9,7 @@ import { stats } from './strip/stats.js';
 // icon and tone of every state; the word comes from the server, but for what was asked a moment ago
 const LOOK = {
   none: ['quiet', ''],
+  queued: ['clock', ''],
   preparing: ['glass', ''],
   running: ['play', 'ok'],
   pausing: ['pausing', ''],
