@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UserError
 
 SCHEMA = Path(__file__).with_name("schema.sql").read_text()
-STATES = ("preparing", "running", "pausing", "paused", "sampling", "stopping", "stopped", "finished", "failed")
+STATES = ("preparing", "running", "pausing", "paused", "sampling", "stopping", "stopped", "finished", "failed", "replay")
 ALIVE = ("preparing", "running", "pausing", "paused", "sampling", "stopping")
 COMMANDS = ("pause", "resume", "stop", "set", "sample")
 

@@ -34,6 +34,7 @@ WORDS = {
     "died": "Failed",
     "silent": "Not answering",
     "queued": "Queued",
+    "replay": "Replay",
 }
 _LOG_TAIL = 4000  # characters
 

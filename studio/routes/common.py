@@ -15,7 +15,7 @@ from core.errors import UserError
 from core.runs.database import Database
 from core.runs.folder import Run
 
-from ..data import watched
+from ..data import lesson, watched
 
 Starter = Callable[..., Any]
 
@@ -28,7 +28,9 @@ class Place:
     starter: Starter
 
     def run(self, name: str) -> Run:
-        """The run called `name` inside the runs folder, or a watched one, which is only read. Raises UserError."""
+        """The run called `name` inside the runs folder, or a watched or recorded one, which is only read. Raises UserError."""
+        if name.startswith(lesson.PREFIX):
+            return lesson.run(name)
         run = watched.read(self.runs).get(name) if "@" in name else None
         if run is not None:
             return run
@@ -38,8 +40,10 @@ class Place:
         return run
 
     def own(self, name: str) -> Run:
-        """The run called `name`, to be changed. Raises UserError if it is one that is only watched."""
+        """The run called `name`, to be changed. Raises UserError if it is one that is only watched, or recorded."""
         run = self.run(name)
+        if lesson.holds(run):
+            raise UserError("This is a recorded run of the lesson: it can only be looked at.")
         if watched.holds(run):
             raise UserError(f"{name} is only watched: it is driven elsewhere. Pause, turn or stop it there.")
         return run
@@ -48,9 +52,9 @@ class Place:
         return self.run(name).database(readonly=True)
 
     def refuse_changes(self, request: Request) -> None:
-        """A dependency of every route: whatever would change a run is refused for one that is only watched."""
+        """A dependency of every route: whatever would change a run is refused for one that is only watched or recorded."""
         name = request.path_params.get("name")
-        if request.method not in ("GET", "HEAD") and name and "@" in name:
+        if request.method not in ("GET", "HEAD") and name and ("@" in name or name.startswith(lesson.PREFIX)):
             self.own(name)
 
 

@@ -54,11 +54,11 @@ document.addEventListener('keydown', (event) => {
   next.click();
 });
 
-/** Open the screen of the address, else the one used last. Gradio builds the tabs a moment after this script runs. */
+/** Open the screen of the address, else the one used last, at first the Lesson. Gradio builds the tabs a moment after this script runs. */
 function firstScreen() {
   const button = tab('setup');
   if (!button) return setTimeout(firstScreen, 30);
-  const wanted = new URLSearchParams(location.search).get('screen') || localStorage.getItem('manymodes.screen') || 'setup';
+  const wanted = new URLSearchParams(location.search).get('screen') || localStorage.getItem('manymodes.screen') || 'lesson';
   opened(tab(wanted) ? wanted : 'setup');
   return show(state.screen);
 }

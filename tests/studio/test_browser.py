@@ -38,7 +38,7 @@ def head(page, name):
 
 
 def test_a_run_from_start_to_stop(studio, page, browser):
-    page.goto(studio.url)
+    page.goto(f"{studio.url}/?screen=setup")
     start = page.locator("#mm-start")
     expect(start).to_contain_text("Start training", timeout=15000)
     page.locator("[data-preset=collapse-demo]").click()

@@ -21,7 +21,7 @@ def studio(server, tmp_path_factory):
 
 
 def test_a_real_run_is_started_watched_turned_and_stopped(studio, page):
-    page.goto(studio.url)
+    page.goto(f"{studio.url}/?screen=setup")
     expect(page.locator("#mm-start")).to_contain_text("Start training", timeout=15000)
     page.locator("[data-preset=collapse-demo]").click()
     page.get_by_label("Name of the run").fill("real")

@@ -28,8 +28,9 @@ export function decode(buffer) {
 }
 
 export class Dots {
-  constructor(method = 'pca', each = 1) {
+  constructor(method = 'pca', each = 1, sparse = false) {
     this.method = method;
+    this.sparse = sparse; // not every iteration kept its pictures: the trail is of the last 8 all the same
     this.block = Math.max(2 * TRAIL, Math.min(BLOCK, Math.floor(MOST / each))); // `each`: dots of one iteration
     this.groups = new Map(); // iteration -> [{x, y, reward, id, iteration, prompt, look}]
     this.rewards = [Infinity, -Infinity]; // between which nearly all of them lie, in whole steps; only grows
@@ -93,7 +94,8 @@ export class Dots {
   /** The last 8 iterations of the prompt up to `viewed`, oldest first: [[dots, age]], age 0 is the newest. */
   trail(viewed) {
     const out = [];
-    for (let i = Math.min(viewed, this.high ?? 0); i > (this.low ?? 0) && out.length < TRAIL; i--) {
+    const first = Math.max(this.low ?? 0, this.sparse ? viewed - TRAIL : 0);
+    for (let i = Math.min(viewed, this.high ?? 0); i > first && out.length < TRAIL; i--) {
       const group = this.groups.get(i);
       if (group) out.push([group, out.length]);
     }

@@ -21,6 +21,9 @@ export const dot = (cx, cy, r, style) => tag('circle', { cx, cy, r, ...style });
 /** Words at (x, y). kind: '' quiet, 'm' plain, 's' strong; anchor: start, middle, end. */
 export const text = (x, y, words, anchor = 'start', kind = null, more = {}) =>
   tag('text', { x, y, 'text-anchor': anchor, class: kind, ...more }, escaped(words));
+let drawn = 0;
+/** An id that no other drawing has: one view may stand on two screens, and a mark cannot use what a hidden one defines. */
+export const unique = (name) => `${name}-${++drawn}`;
 export const clip = (id, width, height) => tag('clipPath', { id }, rect(0, -4, width, height + 4, {}));
 export const group = (attributes, inner, title) => tag('g', attributes, `<title>${escaped(title)}</title>${inner}`);
 /** The mark of a turned dial. */

@@ -8,8 +8,11 @@ const POLL = 1000; // milliseconds
 const LOST_AFTER = 3; // failed polls
 const query = new URLSearchParams(location.search);
 
+const RECORDED = 'lesson:'; // begins the name of a run that the lesson replays
+
 export const state = {
   run: query.get('run'),
+  replay: Boolean(query.get('run')?.startsWith(RECORDED)),
   screen: null,
   prompt: query.has('prompt') && query.get('prompt') !== 'all' ? Number(query.get('prompt')) : null,
   all: query.get('prompt') === 'all', // every prompt on one map; `prompt` stays the one that the charts show
@@ -17,6 +20,8 @@ export const state = {
   sel: readSelection(query.get('sel')), // {ids, of}: pictures that were drawn around, of so many on the map
   compare: null, // {prompt, seed} to open in Compare
   iteration: query.has('it') ? Number(query.get('it')) : null,
+  until: null, // the last iteration that is known of, where the lesson replays the run only so far
+  step: query.has('step') ? Number(query.get('step')) : null, // of the lesson
   head: null,
   info: null,
   rows: [],
@@ -25,13 +30,15 @@ export const state = {
   runs: [],
   order: 'look',
   draft: null,
+  preset: null,
   failures: 0,
 };
 
 const listeners = {};
 /**
  * Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, sel, point, theme, screen,
- * lost, runs, fit, draft (state.draft holds settings that Setup should show).
+ * lost, runs, fit, draft (state.draft holds settings that Setup should show),
+ * preset (state.preset is the name of a shipped preset that Setup should choose).
  */
 export function on(names, f) {
   for (const name of names.split(' ')) (listeners[name] ||= []).push(f);
@@ -113,15 +120,19 @@ export function select(sel) {
 export function writeAddress() {
   const address = new URL(location.href);
   const prompt = state.all ? 'all' : state.prompt || null;
-  const values = { run: state.run, screen: state.screen, prompt, it: state.iteration, sel: writeSelection(state.sel) };
+  const step = state.screen === 'lesson' ? state.step : null;
+  const values = { run: state.run, screen: state.screen, prompt, it: state.iteration, sel: writeSelection(state.sel), step };
   for (const [name, value] of Object.entries(values))
     value == null ? address.searchParams.delete(name) : address.searchParams.set(name, value);
   if (address.href !== location.href) history.replaceState(history.state, '', address);
 }
 
-export function openRun(name) {
+let openings = 0; // answers for an earlier opening are dropped, also of the same run
+
+export function openRun(name, until = null) {
+  openings++;
   if (name !== state.run) Object.assign(state, { prompt: null, all: false, iteration: null, sel: null });
-  Object.assign(state, { run: name, head: null, info: null, rows: [], base: null, dots: new Dots() });
+  Object.assign(state, { run: name, until, replay: Boolean(name?.startsWith(RECORDED)), head: null, info: null, rows: [], base: null, dots: new Dots() });
   writeAddress();
   emit('run');
   poll();
@@ -158,9 +169,9 @@ export async function poll() {
 
 async function look() {
   if (!state.run) return findRun();
-  const run = state.run,
-    head = await get(runPath('head'));
-  if (run !== state.run) return undefined;
+  const opening = openings,
+    head = cut(await get(runPath('head')), state.until);
+  if (opening !== openings) return undefined;
   const before = state.head;
   if (before && before.epoch !== head.epoch) Object.assign(state, { rows: [], dots: new Dots(), iteration: null, sel: null });
   const changed = !before || before.maps !== head.maps || (before.newest < 0 && head.newest >= 0) || before.epoch !== head.epoch;
@@ -168,22 +179,32 @@ async function look() {
   state.head = head;
   if (changed) {
     const info = await get(runPath('info'));
-    if (run !== state.run) return undefined;
+    if (opening !== openings) return undefined;
     state.info = info;
     if (state.prompt === null || !info.prompts[state.prompt]) state.prompt = (info.prompts.find((p) => p.mapped) || { prompt: 0 }).prompt;
     emit('info');
     await loadMap();
+    if (opening !== openings) return undefined;
   }
-  await loadRows(run);
+  await loadRows(opening);
+  if (opening !== openings) return undefined;
   if (turned) emit('turns');
   emit('head');
   return loadDots();
 }
 
+/** What was known when the run had come to iteration `until`. */
+function cut(head, until) {
+  if (until === null) return head;
+  const later = head.turns.filter((t) => t.iteration > until).reverse();
+  const dials = Object.assign({ ...head.dials }, ...later.map((t) => ({ [t.name]: t.old })));
+  return { ...head, newest: Math.min(head.newest, until), turns: head.turns.filter((t) => t.iteration <= until), dials };
+}
+
 async function findRun() {
   state.runs = (await get('/api/runs')).runs;
   const best = state.runs.find((r) => r.alive) || state.runs[0];
-  if (best) openRun(best.name);
+  if (best && !state.run) openRun(best.name);
   emit('runs');
 }
 
@@ -199,13 +220,13 @@ export async function listRuns() {
   emit('runs');
 }
 
-async function loadRows(run) {
+async function loadRows(opening) {
   const last = () => (state.rows.length ? state.rows[state.rows.length - 1].iteration : -1);
   if (state.head.newest <= last()) return;
   for (let more = true; more;) {
     const answer = await get(runPath(`series?since=${last()}`));
-    if (run !== state.run) return;
-    state.rows.push(...answer.rows);
+    if (opening !== openings) return;
+    state.rows.push(...answer.rows.filter((r) => r.iteration <= (state.until ?? Infinity)));
     more = answer.more;
   }
   emit('rows');
@@ -214,13 +235,13 @@ async function loadRows(run) {
 const mapQuery = () => `prompt=${state.prompt}&all=${state.all}${state.layout ? `&method=${state.layout}` : ''}`;
 
 async function loadMap() {
-  const run = state.run,
+  const opening = openings,
     query = mapQuery();
   const base = await getBinary(runPath(`base?${query}`));
-  if (run !== state.run || query !== mapQuery()) return;
+  if (opening !== openings || query !== mapQuery()) return;
   const { group_size, prompts_per_iteration } = state.info.config;
   state.base = base;
-  state.dots = new Dots(base.method, state.all ? group_size * prompts_per_iteration : group_size);
+  state.dots = new Dots(base.method, state.all ? group_size * prompts_per_iteration : group_size, state.replay);
   emit('base');
 }
 

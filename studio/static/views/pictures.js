@@ -55,12 +55,13 @@ export function pictures(root) {
   /** One request at a time; meanwhile others only change what is wanted next, so a replay shows as many as the server can give. */
   async function load() {
     if (asking || !root.clientWidth) return;
-    const now = wanted();
+    const now = wanted(),
+      { run } = state;
     if (!now || now === key) return;
     asking = true;
     const pause = new Promise((done) => setTimeout(done, PACE));
     const answer = await get(runPath(`pictures?iteration=${viewed()}&prompt=${state.prompt}&all=${state.all}`)).catch(() => null);
-    if (answer && now.split(':')[0] === state.run) {
+    if (answer && run === state.run) {
       [shown, key] = [answer, now];
       draw();
     }

@@ -1,7 +1,7 @@
 // When did it happen: iterations on a small variety curve, diamonds where a dial was turned, follow and replay.
 
 import { $, h, icon, say, svg, clamp } from '../lib/dom.js';
-import { area, clip, dot, group, ink, stroke, through, turned } from '../lib/marks.js';
+import { area, clip, dot, group, ink, stroke, through, turned, unique } from '../lib/marks.js';
 import { state, on, view, viewed, newest, following } from '../lib/store.js';
 import { redraw } from './live.js';
 import { turnText } from './dials.js';
@@ -39,6 +39,7 @@ export function scrubber(root) {
     'Follow',
   );
   root.append(play, line, at, speed, follow);
+  const past = unique('mm-past');
   let timer = null;
 
   function toggle() {
@@ -75,7 +76,7 @@ export function scrubber(root) {
     if (rows.length) {
       const curve = through(rows.map((r) => [X(r.iteration), Y(r.variety)]));
       s += area(`${curve}L${X(last)} 34L6 34Z`, '--sunken') + stroke(curve, '--line-2', 1.25);
-      s += clip('mm-past', X(here), 46) + stroke(curve, '--text-2', 1.5, { 'clip-path': 'url(#mm-past)' });
+      s += clip(past, X(here), 46) + stroke(curve, '--text-2', 1.5, { 'clip-path': `url(#${past})` });
     }
     const round = { 'stroke-linecap': 'round' };
     s += stroke(`M6 34.5H${W - 6}`, '--track', 3, round) + stroke(`M6 34.5H${X(here)}`, '--ink', 3, round);

@@ -8,7 +8,7 @@ import { budget } from './setup/budget.js';
 import { cards } from './setup/cards.js';
 import { openLoad, openSave } from './setup/dialogs.js';
 import { control, field } from './setup/fields.js';
-import { form, open, load, reset, changes, changed, check, draw, freeName, labelOf, set } from './setup/form.js';
+import { form, open, load, choose, usable, reset, changes, changed, check, draw, freeName, labelOf, set } from './setup/form.js';
 import { findTrial } from './setup/measure.js';
 import { modelBox, modelTitle } from './setup/model.js';
 import { promptBox } from './setup/prompts.js';
@@ -26,6 +26,8 @@ export async function setup(place) {
   changed();
   on('screen', () => state.screen === 'setup' && refresh());
   on('draft', takeDraft);
+  on('preset', takePreset);
+  takePreset();
   if (state.draft) takeDraft();
 }
 
@@ -34,6 +36,13 @@ function takeDraft() {
   if (!state.draft) return;
   load({ kind: 'draft', name: state.run ?? 'run', title: 'A copy', values: state.draft });
   state.draft = null;
+}
+
+/** A shipped preset that another screen chose, as the Lesson does to begin its own first run. */
+function takePreset() {
+  const wanted = usable().find((p) => p.kind === 'preset' && p.name === state.preset);
+  state.preset = null;
+  if (wanted) choose(wanted);
 }
 
 /** Back on this screen: what was measured and which names are free may have changed. */
