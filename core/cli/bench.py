@@ -1,8 +1,10 @@
-"""Speed tables.
+"""Measure: speed, methods side by side, what each denoising step carries, a dial at several values.
 
     python -m core bench iteration           # one iteration of the collapse demo, by phase
     python -m core bench presets             # time and memory of every preset on the embedded model
     python -m core bench pareto --seeds 3    # every method, reward against variety (hours on two cores)
+    python -m core bench sensitivity         # which denoising steps carry the variety (minutes)
+    python -m core bench sweep --preset diverse-grpo --field creative_beta --values 0,0.2,0.4,0.8
 """
 
 from __future__ import annotations
@@ -17,23 +19,28 @@ from pathlib import Path
 from ..config import ROOT, load_preset, preset_names
 from ..errors import UserError
 from ..runs import folder
-from . import pareto
+from . import pareto, sensitivity, sweep
 from .train import check_before_loading
 
+WHAT = ("iteration", "presets", "pareto", "sensitivity", "sweep")
 PHASES = {"rollout": "rollout", "decode": "decode", "reward": "reward", "diversity": "embed, cluster, bonus", "update": "update", "write": "write"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("iteration", "presets", "pareto"), nargs="?", default="iteration")
-    parser.add_argument("--preset", default="collapse-demo")
-    parser.add_argument("--iterations", type=int, default=5, help="measured iterations, after one that warms up")
-    pareto.add(parser)
+    parser.add_argument("what", choices=WHAT, nargs="?", default="iteration")
+    parser.add_argument("--preset", default="collapse-demo", help="iteration, sensitivity, sweep: the preset (default collapse-demo)")
+    parser.add_argument("--iterations", type=int, default=5, help="iteration, presets: measured iterations, after one that warms up (default 5)")
+    parser.add_argument("--run-dir", type=Path, help="pareto, sensitivity, sweep: where runs, table and figures are kept (default: runs/ and the name)")
+    parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="pareto, sensitivity, sweep: change a setting of the presets")
+    for part in (pareto, sensitivity, sweep):
+        part.add(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.iterations < 1:
         raise UserError(f"iterations: {args.iterations}. Use at least 1.")
-    return {"iteration": iteration, "presets": presets, "pareto": pareto.run}[args.what](args)
+    args.run_dir = args.run_dir or Path("runs") / args.what
+    return {"iteration": iteration, "presets": presets, "pareto": pareto.run, "sensitivity": sensitivity.run, "sweep": sweep.run}[args.what](args)
 
 
 def presets(args: argparse.Namespace) -> int:

@@ -71,7 +71,8 @@ def report(
     base: the set whose distances scale the stretched Vendi score, and which counts as real in the adjusted IRS.
     reference: the set to measure drift from, or None: then no precision, recall, density, coverage, Frechet distance or IRS.
     It should be the base model on the same prompts with other seeds (our choice); it is not compared with itself, and the
-    base's own rows against it say how large the numbers are without any drift.
+    base's own rows against it say how large the numbers are without any drift. Where only two sets exist it may be the base
+    itself: then nothing says how large they are without drift, nothing adjusts the IRS, and equal seeds make them look nearer.
     codebook: fitted once on the base in one of the spaces, or None. k: neighbours of `fidelity`. splits, seed: of
     `inception_score`. level: of the IRS bounds.
     Always read these beside the reward: a model that learnt less looks more varied.
@@ -94,7 +95,7 @@ def report(
             real = together.pop(reference)
             scores = {name: retrieval_score(fake, real, level) for name, fake in together.items()}
             for name, fake in together.items():
-                metrics = _drift_metrics(real, fake, k) | _retrieval_metrics(scores[name], scores[base], level)
+                metrics = _drift_metrics(real, fake, k) | _retrieval_metrics(scores[name], scores.get(base), level)
                 rows += [Row(name, metric, space, POOLED, len(fake), value, reference) for metric, value in metrics.items()]
     for name, pictures in sets.items():
         for classifier, table in pictures.probabilities.items():
@@ -135,15 +136,14 @@ def _drift_metrics(real: Tensor, fake: Tensor, k: int) -> dict[str, float]:
     return {f"{name}, k = {k}": value for name, value in asdict(fidelity(real, fake, k)).items()} | {"Frechet distance": frechet_distance(real, fake)}
 
 
-def _retrieval_metrics(score: RetrievalScore, held_out: RetrievalScore, level: float) -> dict[str, float]:
+def _retrieval_metrics(score: RetrievalScore, held_out: RetrievalScore | None, level: float) -> dict[str, float]:
     low, high = score.irs_inf_bounds
     return {
         f"IRS_alpha, alpha = {score.queries / score.size:g}": score.irs_alpha,
         "IRS_inf": score.irs_inf,
         f"IRS_inf, lower bound at {level:g}": low,
         f"IRS_inf, upper bound at {level:g}": high,
-        "IRS_inf, adjusted": adjusted(score, held_out),
-    }
+    } | ({} if held_out is None else {"IRS_inf, adjusted": adjusted(score, held_out)})
 
 
 def _distances(features: Tensor) -> Tensor:
@@ -161,8 +161,6 @@ def _check(sets: Mapping[str, Pictures], base: str, reference: str | None, codeb
     for role, name in (("base", base), ("reference", reference)):
         if name is not None and name not in sets:
             raise ValueError(f"{role} is {name!r}, which is none of the sets {', '.join(sets)}.")
-    if reference == base:
-        raise ValueError(f"reference is the base {base!r} itself; draw a reference from the base model with other seeds.")
     spaces = sets[base].spaces
     if not spaces or not all(spaces.values()):
         raise ValueError(f"{base} has no features; give at least one space with one prompt.")

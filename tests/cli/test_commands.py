@@ -3,10 +3,8 @@
 import json
 import shutil
 
-import models
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -16,17 +14,9 @@ from core.runs.folder import Run
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(train_tiny):
     """A run of 4 iterations with checkpoints 2 and 4. Copy it before changing it."""
-    from core import loading
-
-    sd3, clip = models.folders(tmp_path_factory)
-    root = tmp_path_factory.mktemp("runs")
-    (root / "tiny.yaml").write_text(yaml.safe_dump(models.settings(sd3)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "CLIP_FOLDER", clip)
-        assert main(["train", str(root / "tiny.yaml"), "--run-dir", str(root / "first"), "--no-map"]) == 0
-    return Run(root / "first")
+    return train_tiny()
 
 
 @pytest.fixture
