@@ -1,6 +1,6 @@
 // The upper half of the schedule map: what acts at each denoising step of one iteration, in lanes over one axis.
 
-import { area, dot, hatch, ink, path, rect, stroke, text, through, unique } from '../../lib/marks.js';
+import { area, dot, hatch, ink, path, rect, stroke, text, through } from '../../lib/marks.js';
 
 export const MANY = 20; // more steps than this merge into bars, with ticks every 5
 const FULL = 0.3; // prompt noise that fills its lane; the dial ends here
@@ -64,11 +64,11 @@ function noiseLane(at, lane, T, W) {
   );
 }
 
-function leashLane(at, lane, now, T, W, [heldBy, idleBy]) {
+function leashLane(at, lane, now, T, W) {
   const c = W / T;
   const [dark, pale] = held(lane, now);
   const style = (kind, opacity) => ({ fill: `url(#${at.id}-${kind})`, stroke: ink('--ink'), 'stroke-opacity': opacity });
-  const s = cells(dark, T, W, at.leash, at.cell, style(heldBy, 0.9)) + cells(pale, T, W, at.leash, at.cell, style(idleBy, 0.3));
+  const s = cells(dark, T, W, at.leash, at.cell, style('held', 0.9)) + cells(pale, T, W, at.leash, at.cell, style('idle', 0.3));
   const name = lane.leash ? `leash to step ${lane.leash - 1}` : 'no leash';
   return s + (W - lane.leash * c > 86 ? text(W - 2, at.leash + at.cell / 2 + 4, name, 'end', lane.leash ? 'm' : null) : '');
 }
@@ -118,13 +118,12 @@ function handle({ name, x, y }, { cell }) {
 
 /** All lanes of one iteration, W wide. at: the layout, with an `id` of this map's own: a pattern in a hidden screen fills nothing. */
 export function steps(at, lane, now, T, W, grab) {
-  const [heldBy, idleBy] = [unique('mm-held'), unique('mm-idle')];
   return (
-    hatch(heldBy, 5, 2) +
-    hatch(idleBy, 5, 1, 0.55) +
+    hatch(`${at.id}-held`, 5, 2) +
+    hatch(`${at.id}-idle`, 5, 1, 0.55) +
     ground(at, T, W, now.trained) +
     noiseLane(at, lane, T, W) +
-    leashLane(at, lane, now, T, W, [heldBy, idleBy]) +
+    leashLane(at, lane, now, T, W) +
     trainedLane(at, now, T, W) +
     edges(at, lane, now, T, W, grab)
       .map((edge) => handle(edge, at))
