@@ -36,6 +36,7 @@ def _lists(api: APIRouter, place: Place) -> None:
         found = []
         for name, run in [*((run.name, run) for run in folder.find(place.runs)[:200]), *watched.read(place.runs).items()]:
             try:
+                settings(run)  # a run without readable settings cannot be opened
                 found.append({**heads.brief(run), "name": name, "watched": watched.holds(run)})
             except UserError:
                 continue  # the Runs screen lists it with the reason

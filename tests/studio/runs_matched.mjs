@@ -1,23 +1,30 @@
 // Run by test_runs_js.py with Node's own test runner.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { apart, box, common, differ, fromBase, looksAt, unbeaten } from '../../studio/static/views/runs/matched.js';
+import { apart, box, common, differ, looksAt, stairs, unbeaten } from '../../studio/static/views/runs/matched.js';
 
 const run = (pairs, base = [6, 0]) => ({ base, points: pairs.map(([looks, reward], i) => [i + 1, looks, reward, looks / base[0]]), alike: {} });
 const random = (seed) => () => ((seed = (seed * 16807) % 2147483647) / 2147483647);
 
-test('looks are read where the reward is first reached, on the line between neighbours', () => {
-  const points = fromBase(run([[5, 0.4], [4, 0.2], [3, 0.8]]));
-  assert.equal(looksAt(points, 0), 6);
-  assert.equal(looksAt(points, 0.2), 5.5);
-  assert.ok(Math.abs(looksAt(points, 0.6) - (4 - (0.4 / 0.6))) < 1e-12); // not on the first rise, which ends at 0.4
-  assert.equal(looksAt(points, 0.9), null);
-  assert.equal(looksAt(points.slice(1), 0.1), null); // it was above from the start
+test('looks at a reward are the most that were kept at it or above', () => {
+  const { points } = run([[5, 0.4], [4, 0.2], [3, 0.8], [4.5, 0.6]]);
+  assert.equal(looksAt(points, 0.1), 5);
+  assert.equal(looksAt(points, 0.4), 5);
+  assert.equal(looksAt(points, 0.41), 4.5);
+  assert.equal(looksAt(points, 0.7), 3);
+  assert.equal(looksAt(points, 0.81), null);
+  assert.equal(looksAt([], 0), null);
 });
 
-test('a run without an iteration after the base has its base only', () => {
-  assert.equal(looksAt(fromBase(run([])), 0), null);
-  assert.equal(common([run([])]), 0);
+test('the stairs stand at the looks of every reward', () => {
+  const next = random(11);
+  for (let round = 0; round < 100; round++) {
+    const { points } = run(Array.from({ length: 9 }, () => [Math.round(next() * 9), Math.round(next() * 9)]));
+    const corners = stairs(points);
+    for (let i = 1; i < corners.length; i++) assert.ok((corners[i][1] === corners[i - 1][1]) !== (corners[i][2] === corners[i - 1][2]));
+    for (const [, looks, reward] of corners) assert.ok(looksAt(points, reward) >= looks);
+    for (let i = 2; i < corners.length; i += 2) assert.equal(looksAt(points, (corners[i - 1][2] + corners[i - 2][2]) / 2), corners[i - 1][1]);
+  }
 });
 
 test('what is unbeaten is exactly what no other point beats', () => {
@@ -35,7 +42,7 @@ test('what is unbeaten is exactly what no other point beats', () => {
 
 test('the common reward is the least of the best', () => {
   assert.equal(common([run([[5, 0.9], [5, 0.3]]), run([[5, 0.7]])]), 0.7);
-  assert.equal(common([run([[5, -0.4]]), run([[5, 0.7]])]), 0); // the base reaches 0
+  assert.equal(common([run([[5, -0.4]]), run([[5, 0.7]])]), -0.4);
 });
 
 test('labels stay apart and inside, and those with room stay where they want to be', () => {

@@ -4,7 +4,7 @@ import { $, glyph, glyphPath, h, lookColour, say, svg, ticks, fixed, percent } f
 import { dot, ink, path, stroke, text, through } from '../../lib/marks.js';
 import { get, on } from '../../lib/store.js';
 import { at } from './actions.js';
-import { LOOKS, REWARD, apart, box, common, differ, fromBase, looksAt, unbeaten } from './matched.js';
+import { LOOKS, REWARD, apart, box, common, differ, fromBase, looksAt, stairs, unbeaten } from './matched.js';
 
 const [L, R, T, B] = [44, 16, 12, 38];
 
@@ -66,7 +66,7 @@ export function fronts(root, chart) {
           ? `They differ in ${list(other)}, so their axes are not quite the same.`
           : shown.length === 1
             ? 'Tick another run to compare.'
-            : `Read where each run first reaches the reward; ${fixed(most)} is the most that all reach.`;
+            : `The rings show the most looks that each run kept at this reward or more. ${fixed(most)} is the highest that all reach.`;
     say(note, words);
     note.classList.toggle('warned', other.length > 0);
   }
@@ -91,21 +91,20 @@ function drawFigure(plot, runs, line) {
     s += track(run, i, X, Y);
   });
   runs.forEach((run, i) => {
-    const looks = looksAt(fromBase(run), line);
+    const looks = looksAt(run.points, line);
     if (looks !== null) s += dot(X(looks), Y(line), 5, { fill: ink('--panel'), stroke: ink(lookColour(i)), 'stroke-width': 2 });
   });
   s += bases(runs, X, Y) + names(runs, X, Y, W, H);
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': words(runs, line) }));
 }
 
-/** The whole way of a run pale; what no other iteration of it beats, dark and joined; its last iteration with its glyph. */
+/** The whole path of a run pale; the iterations that no other one beats dark, with the edge they make; the last one as a glyph. */
 function track(run, i, X, Y) {
   const place = (p) => [X(p[LOOKS]), Y(p[REWARD])],
     colour = lookColour(i);
-  const best = unbeaten(run.points);
   let s = stroke(through(fromBase(run).map(place)), colour, 1.2, { 'stroke-opacity': 0.32, 'stroke-linejoin': 'round' });
-  s += stroke(through(best.map(place)), colour, 1.8, { 'stroke-linejoin': 'round' });
-  for (const p of best) s += dot(...place(p), 1.9, { fill: ink(colour) });
+  s += stroke(through(stairs(run.points).map(place)), colour, 1.6, { 'stroke-linejoin': 'round' });
+  for (const p of unbeaten(run.points)) s += dot(...place(p), 1.9, { fill: ink(colour) });
   const [x, y] = place(run.points[run.points.length - 1]);
   return s + path(glyphPath(i, x, y, 5.5), { fill: ink(colour), stroke: ink('--panel'), 'stroke-width': 1.5 });
 }
@@ -165,7 +164,7 @@ function axes(range, X, Y, W, H, known) {
 function words(runs, line) {
   if (!runs.length) return 'Reward against variety, no run is ticked';
   const read = runs.map((r) => {
-    const looks = looksAt(fromBase(r), line);
+    const looks = looksAt(r.points, line);
     return `${r.name} ${looks === null ? 'never reaches it' : `${fixed(looks, 1)} looks`}`;
   });
   return `Reward against variety. At reward ${fixed(line)}: ${read.join(', ')}`;
@@ -174,7 +173,7 @@ function words(runs, line) {
 function drawTable(place, runs, line) {
   const row = (run, i) => {
     const end = run.points[run.points.length - 1],
-      looks = looksAt(fromBase(run), line);
+      looks = looksAt(run.points, line);
     const best = Math.max(...run.points.map((p) => p[REWARD]));
     const kept = looks === null || !run.base ? '–' : percent(looks / run.base[0]);
     return h(

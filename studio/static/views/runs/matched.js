@@ -12,25 +12,23 @@ export function unbeaten(points) {
   return kept;
 }
 
-/**
- * Looks of a run where it first reaches `reward`, on the line between two iterations; null if it never does.
- * The same reading as variety_at_reward in core/proof.py.
- */
+/** The most looks that a run kept at this reward or more; null if it never reaches it. */
 export function looksAt(points, reward) {
-  for (let i = 1; i < points.length; i++) {
-    const [before, after] = [points[i - 1], points[i]];
-    if (before[REWARD] > reward || after[REWARD] < reward) continue;
-    const share = (reward - before[REWARD]) / Math.max(after[REWARD] - before[REWARD], 1e-12);
-    return before[LOOKS] + share * (after[LOOKS] - before[LOOKS]);
-  }
-  return null;
+  const reached = points.filter((p) => p[REWARD] >= reward);
+  return reached.length ? Math.max(...reached.map((p) => p[LOOKS])) : null;
+}
+
+/** The edge of what was reached, as corners of stairs: down from each unbeaten point, then out to the next. */
+export function stairs(points) {
+  const best = unbeaten(points);
+  return best.flatMap((p, i) => (i ? [[p[0], best[i - 1][LOOKS], p[REWARD]], p] : [p]));
 }
 
 /** A run's points with its base model in front, from which it starts. */
 export const fromBase = (run) => (run.base ? [[0, run.base[0], run.base[1], 1], ...run.points] : run.points);
 
 /** The highest reward that every run reaches. */
-export const common = (runs) => Math.min(...runs.map((r) => Math.max(...fromBase(r).map((p) => p[REWARD]))));
+export const common = (runs) => Math.min(...runs.map((r) => Math.max(...r.points.map((p) => p[REWARD]))));
 
 /** Smallest box around all pairs [looks, reward], never without width or height. */
 export function box(pairs) {
