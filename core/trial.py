@@ -190,8 +190,9 @@ def _size(place: Path) -> int:
 
 
 def short(config: RunConfig) -> RunConfig:
-    """The same work three times, after as few base pictures as looks can be found in."""
-    return config.with_changes(iterations=ITERATIONS, base_pictures=24, base_prompts=1, checkpoint_every=ITERATIONS, keep_checkpoints=1)
+    """The same work three times, after as few base pictures as looks can be found in; no alarm may pause it."""
+    quiet = {"alarm_pause": None, "alarm_action": "none"}
+    return config.with_changes(iterations=ITERATIONS, base_pictures=24, base_prompts=1, checkpoint_every=ITERATIONS, keep_checkpoints=1, **quiet)
 
 
 def measure(config: RunConfig, place: Path, tell=lambda words: None) -> dict[str, Any]:

@@ -59,6 +59,7 @@ async function start() {
   const wrong = Object.keys(form.problems)[0];
   if (wrong !== undefined) return showField(wrong);
   form.starting = true;
+  form.said = '';
   draw();
   try {
     const { run } = await post('/api/runs', { config: form.values, name: form.name });
@@ -72,6 +73,21 @@ async function start() {
   form.starting = false;
   changed();
   return undefined;
+}
+
+/** Let it wait for the runs before it; Runs shows the queue. */
+async function queue() {
+  const wrong = Object.keys(form.problems)[0];
+  if (wrong !== undefined) return showField(wrong);
+  try {
+    const { run } = await post('/api/queue', { config: form.values, name: form.name });
+    await listRuns();
+    form.name = freeName(form.name);
+    form.said = `${run} waits in the queue, which Runs shows.`;
+  } catch (problem) {
+    form.problems = { ...form.problems, [problem.field || 'name']: problem.message.replace(/^\w+: /, '') };
+  }
+  return changed();
 }
 
 /** Bring a field into view and focus, also out of a folded group. */
@@ -154,6 +170,7 @@ function right() {
           h('span', { class: 'word' }),
           h('kbd', {}, 'Ctrl ⏎'),
         ),
+        h('button', { class: 'btn', id: 'mm-queue', title: 'Starts by itself once the runs before it are done', onclick: queue }, 'Queue'),
       ),
       h('p', { class: 'hint' }),
     ),
@@ -170,7 +187,7 @@ function drawHead() {
     button = $('#mm-start', root);
   say($('.word', button), form.starting ? 'Starting' : wrong !== undefined ? `Check: ${labelOf(wrong) || 'settings'}` : 'Start training');
   button.setAttribute('aria-disabled', String(wrong !== undefined || form.starting));
-  say($('.go .hint', root), wrong !== undefined ? form.problems[wrong] : 'You can turn every dial, pause and stop while it runs.');
+  say($('.go .hint', root), wrong !== undefined ? form.problems[wrong] : form.said || 'You can turn every dial, pause and stop while it runs.');
 }
 
 function drawProblems() {

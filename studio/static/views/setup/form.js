@@ -8,9 +8,9 @@ const KEPT = ['model', 'prompts', 'seed']; // what a person works on stays when 
 
 /**
  * base: where changes are counted from, {kind: 'preset' | 'own' | 'run' | 'file' | 'none', name, title, values}.
- * draws: called after every change of values or of what is known about them.
+ * draws: called after every change of values or of what is known about them. said: a line below Start.
  */
-export const form = { known: null, base: null, values: {}, name: '', problems: {}, checked: null, draws: [], starting: false };
+export const form = { known: null, base: null, values: {}, name: '', problems: {}, checked: null, draws: [], starting: false, said: '' };
 
 let timer = null;
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
