@@ -13,7 +13,7 @@ export function runName() {
     onpointerdown: listRuns,
     onfocus: listRuns,
   });
-  const field = h('input', { id: 'mm-rename', class: 'rename', 'aria-label': 'New name of the run', maxlength: 60, spellcheck: 'false', autocomplete: 'off', hidden: true });
+  const field = h('input', { id: 'mm-rename', class: 'rename', 'aria-label': 'Rename the run', maxlength: 60, spellcheck: 'false', autocomplete: 'off', hidden: true });
   const pencil = h('button', { class: 'pencil', id: 'mm-rename-button', 'aria-label': 'Rename the run', onclick: begin }, icon('pencil', 14));
   const told = h('p', { class: 'told', id: 'mm-rename-told', role: 'alert', hidden: true });
   const box = h('div', { class: 'name' }, select, field, pencil, told);
