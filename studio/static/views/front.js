@@ -16,7 +16,7 @@ const L = 46,
 
 export function front(root) {
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Reward against variety'), h('span', { class: 'sub' }, 'up and right is better')),
+    h('div', { class: 'hd' }, h('h2', { title: 'Up and right is better' }, 'Reward against variety'), h('span', { class: 'sub' }, '↗ is better')),
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', root);
