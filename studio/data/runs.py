@@ -49,7 +49,7 @@ def row(run: Run, name: str, waiting: queue.Queue = queue.Queue()) -> dict[str, 
             alive = state in ALIVE or state == "silent"
             found |= _past(run, db) if alive else dict(_finished_past(run, _modified(run)))
     except UserError as error:
-        return found | {"broken": str(error)}
+        return found | {"broken": str(error).replace(f"{run.path}{os.sep}", "")}
     config = settings(run)
     return found | {
         "state": state,
