@@ -20,7 +20,7 @@ export function pictures(root) {
   const title = h('h2', {}, 'Newest pictures');
   const sub = h('span', { class: 'sub', dir: 'auto' });
   const told = h('p', { class: 'sr', 'aria-live': 'polite' });
-  const say_ = (words) => {
+  const inform = (words) => {
     say(told, words);
     note = words;
     draw();
@@ -29,13 +29,14 @@ export function pictures(root) {
     h('button', { 'aria-pressed': String(state.order === o), onclick: () => order(o) }, o[0].toUpperCase() + o.slice(1)),
   );
   const orders = h('span', { class: 'seg', role: 'group', 'aria-label': 'Order' }, buttons);
-  const sample = sampler(draw, say_);
-  const grids = keptGrids(say_);
+  const sample = sampler(draw, inform);
+  const grids = keptGrids(inform);
   const keep = h('button', { class: 'btn sm', id: 'mm-keep', onclick: () => grids.keep(listed().map((p) => p.id)) }, 'Keep as grid');
   const clear = h('button', { class: 'btn sm ghost', id: 'mm-clear', onclick: () => (state.sel ? select(null) : sample.clear()) }, 'Clear');
+  const keepers = h('span', { class: 'keepers', hidden: true }, keep, clear);
   const tiles = h('div', { class: 'tiles' });
   const word = h('span', { class: 'sub wide' }, 'Order');
-  root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, word, orders, sample.node, keep, clear, grids.node)), tiles, told);
+  root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, grids.node, word, orders, sample.node), keepers), tiles, told);
   let shown = null; // of the viewed iteration
   let chosen = null; // of the selection
   let key = '';
@@ -103,10 +104,8 @@ export function pictures(root) {
     if (note && !noted) noted = setTimeout(() => ([note, noted] = ['', 0]) && draw(), NOTED);
     say(sub, note || words);
     sub.title = note || `${words}\n${name}`;
-    keep.hidden = clear.hidden = mode === 'newest';
+    keepers.hidden = mode === 'newest'; // over the order and Sample now, which keep their place
     keep.disabled = !all.length;
-    orders.hidden = word.hidden = mode === 'selection' && Boolean(note);
-    sample.node.hidden = mode !== 'newest';
     while (tiles.children.length < list.length) tiles.append(tile());
     while (tiles.children.length > list.length) tiles.lastChild.remove();
     list.forEach((p, i) => fill(tiles.children[i], p));

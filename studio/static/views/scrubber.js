@@ -91,8 +91,10 @@ export function scrubber(root) {
     line.setAttribute('aria-valuemax', String(newest()));
     line.setAttribute('aria-valuenow', String(here));
     line.setAttribute('aria-valuetext', `Iteration ${here} of ${newest()}`);
-    say($('b', at), String(here));
-    say($('span', at), ` of ${newest()}`);
+    // figure spaces, as wide as a digit: a tenth iteration must not push the words
+    const digits = String(state.head?.iterations ?? '').length;
+    say($('b', at), String(here).padStart(digits, '\u2007'));
+    say($('span', at), ` of ${newest()}`.padEnd(digits + 4, '\u2007'));
     follow.setAttribute('aria-pressed', String(following()));
   }
 

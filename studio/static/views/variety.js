@@ -41,7 +41,7 @@ function draw(root) {
   const row = state.run ? rowAt(viewed()) : null,
     chip = $('.verdict', root);
   say($('.big', root), row ? fixed(row.variety, 1) : '');
-  say($('.of span', root), row ? (row.iteration ? `of ${fixed(row.base, 1)} in the base` : 'in the base') : '');
+  say($('.of span', root), row ? `of ${fixed(row.base, 1)} in the base` : '');
   $('.model', root).hidden = !row;
   const group = state.info?.config.group_size;
   $('.big', root).title = row

@@ -14,7 +14,7 @@ export async function openLarge(picture) {
   const after = h('button', { class: 'btn sm', onclick: () => step(1) }, 'After →');
   const box = h(
     'dialog',
-    { class: 'mm mm-large', 'aria-label': 'Picture', onclick: (e) => e.target === box && box.close(), onclose: () => box.remove() },
+    { class: 'mm mm-large', tabindex: -1, 'aria-label': 'Picture', onclick: (e) => e.target === box && box.close(), onclose: () => box.remove() },
     place,
     h('div', { class: 'walk' }, before, after, at, h('button', { class: 'btn sm', onclick: () => box.close() }, 'Close')),
   );
@@ -44,6 +44,7 @@ export async function openLarge(picture) {
   document.body.append(box);
   await show(picture);
   box.showModal();
+  box.focus(); // not a button that the next picture replaces: the arrows must still be heard
   if (picture.kind !== 'train') return;
   const found = await get(runPath(`pictures?iteration=${picture.iteration}&prompt=${picture.prompt}`)).catch(() => null);
   if (found?.iteration !== picture.iteration) return;

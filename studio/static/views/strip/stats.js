@@ -36,6 +36,7 @@ export function stats() {
       return;
     }
     put('iteration', String(head.iteration), `of ${head.iterations}`, head.iterations ? head.iteration / head.iterations : 0);
+    $('b', all.iteration).style.minWidth = `${String(head.iterations).length}ch`; // a tenth iteration must not push what follows
     put('left', head.alive && head.left != null && head.iteration ? seconds(head.left) : '');
     const parts = PHASES.filter(([n]) => head.phases[n] != null).map(([n, w]) => `${w} ${seconds(head.phases[n])}`);
     put('pace', head.pace == null ? '' : seconds(head.pace), '', null, parts.join(', '));
