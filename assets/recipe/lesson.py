@@ -2,10 +2,11 @@
 
     python -m assets.recipe.lesson COLLAPSE_RUN DIVERSE_RUN
 
-COLLAPSE_RUN learns from reward alone until its looks are gone. Best is a branch of it in which the bonus is turned up
-afterwards; without that turn the lesson takes its fourth step from DIVERSE_RUN. Of COLLAPSE_RUN every n-th iteration
-keeps its pictures, of DIVERSE_RUN only pairs: base and newest checkpoint on the same seeds. They are taken from what
-Compare has drawn; what is missing there is drawn now, by a sampler process of its own, so nothing here imports torch.
+COLLAPSE_RUN learns from reward alone until its looks are gone. In a branch of it the bonus may be turned up afterwards;
+without that turn the lesson takes its fourth step from DIVERSE_RUN. Every n-th iteration keeps its pictures, in a
+DIVERSE_RUN that is not replayed the last one alone. Of DIVERSE_RUN there are also pairs: base and newest checkpoint on the
+same seeds. They are taken from what Compare has drawn; what is missing there is drawn now, by a sampler process of its
+own, so nothing here imports torch.
 All metrics are kept, rounded to 5 digits.
 """
 
@@ -61,9 +62,11 @@ def compact(text: str) -> str:
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------------
-def kept_iterations(db: Database, every: int) -> list[int]:
-    """Iterations whose pictures stay: every n-th, the first, the last, and the last before each turn of a dial."""
-    numbers = [r["iteration"] for r in db.rows("SELECT iteration FROM iterations WHERE iteration > 0 ORDER BY iteration")]
+def kept_iterations(db: Database, every: int | None, until: int) -> list[int]:
+    """Iterations whose pictures stay: every n-th, the first, the last, and the last before each turn of a dial; of None the last alone."""
+    numbers = [r["iteration"] for r in db.rows("SELECT iteration FROM iterations WHERE iteration BETWEEN 1 AND ? ORDER BY iteration", until)]
+    if every is None:
+        return numbers[-1:]
     turns = {r["iteration"] - 1 for r in db.rows("SELECT iteration FROM events WHERE kind = 'dial'")}
     return [n for n in numbers if n % every == 0 or n in (numbers[0], numbers[-1]) or n in turns]
 
@@ -75,18 +78,22 @@ def base_ids(db: Database, count: int) -> list[int]:
     return sorted(typical | {r["id"] for r in first})
 
 
-def copy_facts(source: Database, target: Database) -> int:
-    """Prompts, looks, iterations and the events that the charts mark; returns the last iteration."""
+def turned(db: Database) -> bool:
+    return db.row("SELECT 1 FROM events WHERE kind = 'dial' AND json_extract(body, '$.name') = 'creative_beta'") is not None
+
+
+def copy_facts(source: Database, target: Database, until: int) -> int:
+    """Prompts, looks, iterations up to `until` and the events that the charts mark; returns the last iteration."""
     for r in source.rows("SELECT prompt, text, mapped FROM prompts"):
         target.write("INSERT INTO prompts (prompt, text, mapped) VALUES (?, ?, ?)", *r)
     for r in source.rows("SELECT prompt, look, share, picture FROM looks"):
         target.write("INSERT INTO looks (prompt, look, share, picture) VALUES (?, ?, ?, ?)", r["prompt"], r["look"], rounded(r["share"]), r["picture"])
-    rows = source.rows("SELECT iteration, time, seconds, metrics FROM iterations ORDER BY iteration")
+    rows = source.rows("SELECT iteration, time, seconds, metrics FROM iterations WHERE iteration <= ? ORDER BY iteration", until)
     for r in rows:
         values = (r["iteration"], round(r["time"], 1), rounded(r["seconds"]), compact(r["metrics"]))
         target.write("INSERT INTO iterations (iteration, time, seconds, metrics) VALUES (?, ?, ?, ?)", *values)
     marks = ", ".join("?" * len(KEPT_EVENTS))
-    for r in source.rows(f"SELECT time, iteration, kind, body FROM events WHERE kind IN ({marks}) ORDER BY id", *KEPT_EVENTS):
+    for r in source.rows(f"SELECT time, iteration, kind, body FROM events WHERE kind IN ({marks}) AND iteration <= ? ORDER BY id", *KEPT_EVENTS, until):
         target.write("INSERT INTO events (time, iteration, kind, body) VALUES (?, ?, ?, ?)", *r)
     return rows[-1]["iteration"]
 
@@ -145,18 +152,17 @@ def add_pairs(target: Database, at: int, found: list[tuple[dict, dict]], quality
 
 
 # --- folders --------------------------------------------------------------------------------------------------------------
-def record(source: Run, path: Path, *, every: int | None, base: int, pair_count: int, quality: int) -> None:
-    """Write `source` into the new folder `path`. `every`: of the iterations that keep pictures, None for no pictures of them."""
+def record(source: Run, path: Path, *, every: int | None, until: int, base: int, pair_count: int, quality: int) -> None:
+    """Write `source` up to iteration `until` into the new folder `path`. `every`: see kept_iterations."""
     path.mkdir(parents=True)
     write_atomically(path / "config.yaml", source.config().to_yaml())
     with source.database(readonly=True) as db, Run(path).database() as target:
         target.set_status(state="replay")
-        last = copy_facts(db, target)
-        ids = base_ids(db, base if every else 0)
+        last = copy_facts(db, target, until)
+        ids = base_ids(db, base)
         copy_pictures(db, target, f"kind = 'base' AND id IN ({', '.join(map(str, ids))})", quality)
-        if every:
-            numbers = ", ".join(map(str, kept_iterations(db, every)))
-            copy_pictures(db, target, f"kind = 'train' AND iteration IN ({numbers})", quality)
+        numbers = ", ".join(map(str, kept_iterations(db, every, until)))
+        copy_pictures(db, target, f"kind = 'train' AND iteration IN ({numbers})", quality)
         if pair_count:
             add_pairs(target, *pairs(source, pair_count), quality)
         target.add_event("recorded", 0, every=every, pictures=len(ids))
@@ -179,16 +185,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("collapse", type=Path, metavar="COLLAPSE_RUN")
     parser.add_argument("diverse", type=Path, metavar="DIVERSE_RUN")
     parser.add_argument("--out", type=Path, default=LESSON, help="folder of the recording (default: assets/lesson)")
-    parser.add_argument("--every", type=int, default=2, help="keep the pictures of every n-th iteration (default 2)")
-    parser.add_argument("--base", type=int, default=96, help="base pictures on the map (default 96)")
+    parser.add_argument("--until", type=int, default=10**9, help="leave out what comes after this iteration of COLLAPSE_RUN")
+    parser.add_argument("--every", type=int, default=3, help="keep the pictures of every n-th iteration (default 3)")
+    parser.add_argument("--base", type=int, default=48, help="base pictures on the map (default 48)")
     parser.add_argument("--pairs", type=int, default=24, help="pairs of base and tuned (default 24)")
-    parser.add_argument("--quality", type=int, default=55, help="of the pictures, 1 to 100 (default 55)")
+    parser.add_argument("--quality", type=int, default=42, help="of the pictures, 1 to 100 (default 42)")
     args = parser.parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as draft:
             new = Path(draft)
-            record(Run(args.collapse), new / NAMES[0], every=args.every, base=args.base, pair_count=0, quality=args.quality)
-            record(Run(args.diverse), new / NAMES[1], every=None, base=0, pair_count=args.pairs, quality=args.quality)
+            with Run(args.collapse).database(readonly=True) as db:
+                alone = turned(db)  # the first run tells the fourth step too
+            shared = {"base": args.base, "quality": args.quality}
+            record(Run(args.collapse), new / NAMES[0], every=args.every, until=args.until, pair_count=0, **shared)
+            record(
+                Run(args.diverse), new / NAMES[1], every=None if alone else args.every, until=10**9, pair_count=args.pairs,
+                **(shared | ({"base": 0} if alone else {})),
+            )  # fmt: skip
             taken = size(new)
             if taken > LARGEST:
                 raise UserError(f"lesson: {taken / 1000:.0f} kB, {LARGEST // 1000} kB are allowed. Raise --every, or lower --base or --quality.")

@@ -198,17 +198,32 @@ def _again(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
     beta, leash = d.config.creative_beta, d.config.sa_reg_steps
     return {
         "title": "Turn the dials",
-        "sentence": f"Start again with a diversity bonus β of {_number(beta)}, which pays extra for a rare look, and a leash of {leash} steps.",
-        "action": {"label": "Play", "kind": "play"},
-        "after": f"{_number(d.rows[-1]['variety'])} of {_number(d.rows[-1]['base'])} effective looks are left after {d.last} iterations; reward alone left {_number(c.row(end)['variety'])}.",
+        "sentence": f"Start again with a diversity bonus β of {_number(beta)}, which pays extra for a rare look, and a leash on the first {leash} steps.",
+        "action": {"label": "Start again", "kind": "play"},
+        "after": _fallen(d) + f"; reward alone left {c.row(end)['variety']:.1f} at {end}.",
+        "kept": _kept(d),
         "dial": {"old": c.config.creative_beta, "new": beta, "iteration": 1},
         "view": "turn",
         "run": PREFIX + DIVERSE,
         "from": 0,
         "until": 0,
         "to": d.last,
-        "notes": ["The same model, the same prompt, the same reward; only the dials differ."],
+        "notes": [
+            "The same model, the same prompt, the same reward and the same seeds; only the two dials differ.",
+            "A picture is paid more when few others of its group look like it. The next step shows what the leash does.",
+            f"The mean reward is {_number(d.rows[-1]['reward_mean'])} at the end; reward alone had {_number(c.row(end)['reward_mean'])} at iteration {end}.",
+        ],
     }
+
+
+def _fallen(d: Recorded) -> str:
+    """How far variety fell on the way, and where it is at the end."""
+    low, last = min(d.rows[1:], key=lambda r: r["variety"]), d.rows[-1]
+    now = f"{last['variety']:.1f} of {last['base']:.1f} effective looks"
+    back = low["variety"] < last["variety"] and last["verdict"] in (RECOVERING, FINE)
+    if back:
+        return f"The looks return: from {low['variety']:.1f} at iteration {low['iteration']} to {now} at {last['iteration']}"
+    return f"There are {now} at iteration {last['iteration']}"
 
 
 def _hold(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
