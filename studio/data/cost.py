@@ -37,6 +37,9 @@ COST = (
 )
 
 
+_NOTEWORTHY = 50 * 10**6  # bytes of memory that a remedy must save
+
+
 def key(config: RunConfig) -> tuple[str, ...]:
     """Setups with equal keys cost the same: the fields above, and on how many trained steps the base model is asked too."""
     planned = plan(config, 1)
@@ -66,7 +69,7 @@ def disk(config: RunConfig, sizes: dict[str, int]) -> int:
 
 
 def remedies(config: RunConfig, parts: dict[str, int]) -> list[dict[str, Any]]:
-    """What would need less memory, largest saving first: {"field", "from", "to", "label", "saving" in bytes}.
+    """What would need less memory by 50 MB or more, largest saving first: {"field", "from", "to", "label", "saving" in bytes}.
 
     Pictures in flight need memory in proportion to their number; gradients and Adam's moments to the LoRA's rank.
     """
@@ -82,7 +85,7 @@ def remedies(config: RunConfig, parts: dict[str, int]) -> list[dict[str, Any]]:
             saving = parts["gradients"] * (1 - less / now)
         else:
             saving = parts["pictures"] * (1 - in_flight(changed) / in_flight(config))
-        if saving > 0:
+        if saving >= _NOTEWORTHY:
             found.append({"field": name, "from": now, "to": less, "label": f"{now} → {less} {words}", "saving": round(saving)})
     return sorted(found, key=lambda r: -r["saving"])
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from sample_run import write_run
 
@@ -17,7 +19,8 @@ from core.runs import folder
 from studio.data import cost, measuring, presets, trying
 
 HERE = Path(__file__).parent
-PARTS = {"model": 2_000, "pictures": 3_000, "gradients": 1_000, "looks": 500}
+GB = 10**9
+PARTS = {"model": 2 * GB, "pictures": 3 * GB, "gradients": GB, "looks": GB // 2}
 
 
 @pytest.fixture(autouse=True)
@@ -63,23 +66,24 @@ def test_remedies_say_what_each_saves():
     config = RunConfig(group_size=24, updates_per_iteration=2, micro_batch=24, lora_rank=32)
     found = {r["field"]: r for r in cost.remedies(config, PARTS)}
     assert {name: (r["from"], r["to"], r["saving"]) for name, r in found.items()} == {
-        "micro_batch": (12, 6, 1_500),  # 12 in flight: half the group
-        "group_size": (24, 12, 1_500),
-        "lora_rank": (32, 16, 500),
+        "micro_batch": (12, 6, 1.5 * GB),  # 12 in flight: half the group
+        "group_size": (24, 12, 1.5 * GB),
+        "lora_rank": (32, 16, 0.5 * GB),
     }
     assert found["micro_batch"]["label"] == "12 → 6 pictures in flight"
     for name, r in found.items():  # each one, taken, does what it says
         changed = config.with_changes(**{name: r["to"]})
         if name != "lora_rank":
-            assert 3_000 * (1 - cost.in_flight(changed) / cost.in_flight(config)) == r["saving"]
+            assert 3 * GB * (1 - cost.in_flight(changed) / cost.in_flight(config)) == r["saving"]
     # with few in flight a smaller group saves nothing, and one picture cannot be halved
     assert [r["field"] for r in cost.remedies(config.with_changes(micro_batch=1), PARTS)] == ["lora_rank"]
+    assert cost.remedies(config.with_changes(micro_batch=1), {**PARTS, "gradients": 99 * 10**6}) == []  # 49 MB are not worth a button
 
 
 def test_a_setup_that_does_not_fit_is_scaled_from_one_that_does():
     config = RunConfig(group_size=24, updates_per_iteration=1, micro_batch=24)
-    told = cost.scaled(config, config.with_changes(micro_batch=6), {"memory": 6_500, "memory_parts": PARTS, "pace": 2.0})
-    assert told["memory_parts"] == {**PARTS, "pictures": 12_000} and told["memory"] == 15_500 and told["fits_with"] == 6
+    told = cost.scaled(config, config.with_changes(micro_batch=6), {"memory": sum(PARTS.values()), "memory_parts": PARTS, "pace": 2.0})
+    assert told["memory_parts"] == {**PARTS, "pictures": 12 * GB} and told["memory"] == 15.5 * GB and told["fits_with"] == 6
 
 
 def test_the_key_knows_what_asks_the_base_model():
@@ -142,10 +146,6 @@ def test_one_trial_at_a_time_and_it_can_be_stopped(tmp_path):
 
 def test_no_trial_beside_a_training(tmp_path):
     run = write_run(tmp_path / "busy", iterations=1)
-    import os
-
-    import psutil
-
     with run.database() as db:
         db.set_status(state="running", pid=os.getpid(), process_started=psutil.Process().create_time())
     assert measuring.training(tmp_path) == "busy"

@@ -81,7 +81,7 @@ function drawMemory(root, m) {
   say($('.value', root), m?.memory ? (fits === false ? `Needs ${giga(m.memory)}` : `${giga(m.memory)} GB`) : 'Not measured yet');
   say($('small', root), m?.memory_total ? `of ${giga(m.memory_total)} GB${fits === false ? '' : ' at the peak'}` : '');
   root.classList.toggle('unknown', !m?.memory);
-  drawParts(root, MEMORY, m, m?.memory_parts, (bytes) => `${giga(bytes)} GB`, fits ? m.memory_total : 0);
+  drawParts(root, MEMORY, m, m?.memory_parts, bytes, fits ? m.memory_total : 0);
 }
 
 /** Bars and rows of the parts; `of` is what the whole track stands for, if that is more than their sum. */
@@ -105,17 +105,20 @@ function remedy(r) {
     'button',
     { class: 'btn sm', title: `Sets ${labelOf(r.field)} to ${r.to}.`, onclick: () => set(r.field, r.to) },
     r.label,
-    h('b', {}, `−${giga(r.saving)} GB`),
+    h('b', {}, `−${bytes(r.saving)}`),
   );
 }
 
 function provenance(m) {
   const where = 'on this computer',
-    disk = m.disk ? ` Disk: about ${giga(Math.max(m.disk, 5e7))} GB.` : '';
+    disk = m.disk ? ` Disk: about ${bytes(m.disk)}.` : '';
   if (m.run) return `Measured in ${m.iterations} iterations of the run ${m.run} ${where} (${m.device || 'device unknown'}).`;
   const part = m.fits_with ? ` It ran with ${plain(m.fits_with)} in flight; the rest is in proportion.` : '';
   return `Measured in ${m.iterations} trial iterations ${where}, ${ago(Date.now() / 1000 - m.at)}.${part}${disk}`;
 }
+
+/** 1.7 GB, or 40 MB below a tenth of that. */
+const bytes = (n) => (n < 9.5e7 ? `${plain(Number((n / 1e6).toPrecision(2)))} MB` : `${giga(n)} GB`);
 
 function ago(age) {
   const unit = (n, word) => `${n} ${word}${n === 1 ? '' : 's'} ago`;

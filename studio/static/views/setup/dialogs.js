@@ -128,7 +128,7 @@ export function openSave() {
       check();
       draw();
     } catch (problem) {
-      say(said, problem.message);
+      say(said, problem.message.replace(/^\w+: /, ''));
       over.hidden = problem.field !== 'overwrite';
       if (!over.hidden) over.focus();
     }
