@@ -73,7 +73,7 @@ def test_four_dials_turn_wait_come_into_force_and_are_drawn(studio, page):
 
     # what the config refuses is said at the row, in its own words, and changes nothing
     size.fill("9")
-    expect(page.locator("[data-dial=window] .note [role=status]")).to_contain_text("window size is 9; there are 8 steps before the last two steps.")
+    expect(page.locator("[data-dial=window] .note [role=status]")).to_contain_text("Window size is 9; there are 8 steps before the last two steps.")
     page.locator("[data-dial=window] .note").get_by_role("button", name="Close").click()
     expect(page.locator("[data-dial=window] .note [role=status]")).to_have_count(0)
     assert told(page, "turned")["dials"]["window_size"] == 3

@@ -75,7 +75,7 @@ async function takeBack(commands) {
 function refuse(sentence, field, names) {
   const words = sentence.replace(/^\w+: /, '');
   const name = field && field !== 'changes' ? field : names[0];
-  problems = { [name]: words };
+  problems = { [name]: words[0].toUpperCase() + words.slice(1) };
   if (!names.includes(name)) problems[names[0]] = `${known(name).label || name}: ${words}`;
   emit('dials');
 }

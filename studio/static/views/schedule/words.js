@@ -20,7 +20,7 @@ export function inWords(lane, now, when = '') {
   if (now.live && when !== 'past') what = now.guessed ? `${what}, from a start that is chosen live` : `${verb} the steps from a start that is chosen live`;
   else if (when !== 'past' && MOVING.test(lane.window)) what += ' for now';
   else if (when !== 'past' && DRAWN.test(lane.window)) what += ', drawn anew in every iteration';
-  else if (now.start > 0) what += ', on from finished pictures';
+  else if (now.start > 0) what += ', going on from finished pictures';
   return `${what}; ${leash(lane, now, when)}${noise(lane, when)}.`;
 }
 
