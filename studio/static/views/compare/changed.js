@@ -9,8 +9,8 @@ const ROWS = [
   { name: 'Mean reward', key: 'reward', digits: 2, gain: true, title: 'On the scale of the base model: 0 is its mean, 1 one spread of it' },
   { name: 'Effective looks', key: 'looks', digits: 1, title: 'Vendi score (Friedman and Dieng 2023) of the likeness measure, on the base model’s scale' },
   { name: 'Looks found', key: 'found', digits: 0, title: 'Looks of the base model with at least one picture; new looks are not counted' },
-  { name: 'Spread', key: 'spread', digits: 2, share: true, title: 'Mean distance of two pictures in the measure that training uses' },
-  { name: 'Held-out spread', key: 'held_out', digits: 2, share: true, title: 'Root mean square difference of two pictures in 16 × 16 pixels, 0 to 1. Nothing in training is paid for it' },
+  { name: 'Spread', key: 'spread', share: true, title: 'Mean distance of two pictures in the measure that training uses' },
+  { name: 'Held-out spread', key: 'held_out', share: true, title: 'Root mean square difference of two pictures in 16 × 16 pixels, 0 to 1. Nothing in training is paid for it' },
 ];
 
 export function changed(root) {
@@ -44,14 +44,17 @@ export function changed(root) {
   draw();
 }
 
+/** Two significant digits where no number of decimals is named; nothing while it is not measured, so that nothing moves later. */
+const told = (v, digits) => (v == null ? '' : digits == null ? fixed(v, v < 0.0995 ? 3 : 2) : fixed(v, digits));
+
 function paint(row, { key, digits, share, gain }, left, right) {
   const [a, b] = [left?.[key], right?.[key]];
-  say(row.children[1], a == null ? '–' : fixed(a, digits));
-  say($('b', row), b == null ? '–' : fixed(b, digits));
+  say(row.children[1], told(a, digits));
+  say($('b', row), told(b, digits));
   const cell = row.children[3];
   if (a == null || b == null) {
     cell.className = 'by';
-    return say(cell, '–');
+    return say(cell, '');
   }
   const by = share ? (a > 1e-9 ? b / a - 1 : 0) : b - a;
   const words = share ? `${Math.round(100 * by)} %` : fixed(by, digits);
@@ -83,7 +86,7 @@ function shares(root, left, right) {
     $('.s', node).style.width = `${(100 * b) / largest}%`;
     $('.s', node).style.visibility = after ? '' : 'hidden';
     say($('.was', node), before ? `${Math.round(100 * a)} → ` : '');
-    say($('.is', node), after ? `${Math.round(100 * b)} %` : '–');
+    say($('.is', node), after ? `${Math.round(100 * b)} %` : '');
     node.setAttribute('aria-label', `Look ${lookLetter(k)}: ${Math.round(100 * a)} to ${Math.round(100 * b)} percent`);
   });
 }

@@ -62,9 +62,9 @@ function paint(node, { prompt, left, right }, most) {
     $('.bell', node).replaceChildren(dumbbell(left?.looks, right?.looks, most));
   }
   say($('.found span', node), left?.found == null ? '' : `${left.found} → `);
-  say($('.found b', node), right?.found == null ? '–' : String(right.found));
+  say($('.found b', node), right?.found == null ? '' : String(right.found));
   const by = left && right && left.spread > 1e-9 ? Math.round(100 * (right.spread / left.spread - 1)) : null;
-  say($('.by', node), by === null ? '–' : `${by > 0 ? '+' : by < 0 ? '−' : ''}${Math.abs(by)} %`);
+  say($('.by', node), by === null ? '' : `${by > 0 ? '+' : by < 0 ? '−' : ''}${Math.abs(by)} %`);
   node.setAttribute(
     'aria-label',
     left && right ? `${text.slice(0, 80)}: effective looks ${fixed(left.looks, 1)} ${shortName('left')}, ${fixed(right.looks, 1)} ${shortName('right')}, spread ${by} percent` : `${text.slice(0, 80)}, not measured yet`,

@@ -1,0 +1,191 @@
+"""Compare in a real browser, on a sampler that only pretends."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import numpy as np
+import pytest
+from fake_sampler import FakeSampler, colour
+from PIL import Image
+from playwright.sync_api import expect
+from sample_run import write_run
+
+from core.runs import checkpoints, compare
+from studio.data import compare as data
+
+HOSTILE = '<img src=x onerror="window.hit=1"> ${window.hit=2} {{window.hit=3}}'
+MIDDLE = """i => i.decode().then(() => { const c = document.createElement('canvas'); c.width = c.height = 64; const g = c.getContext('2d');
+  g.drawImage(i, 0, 0); return [...g.getImageData(32, 32, 1, 1).data].slice(0, 3) })"""
+
+
+WATCH = """() => { window.moved = [];
+  const told = n => { const e = n?.nodeType === 3 ? n.parentElement : n; return e?.closest?.('.mm-compare') ? `${e.outerHTML.slice(0, 90)} ${n.nodeType}` : null };
+  new PerformanceObserver(l => { for (const e of l.getEntries()) for (const s of e.sources) window.moved.push(told(s.node)) }).observe({ type: 'layout-shift' }) }"""
+
+
+@pytest.fixture(scope="module")
+def studio(server, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    run = write_run(runs / "cats", iterations=12, prompts=("cat", HOSTILE, "dog"))
+    for iteration in (20, 40):
+        checkpoints.save(run, iteration, {"lora/x": np.zeros(1, np.float32)}, {}, keep=9)
+    return server(runs, starter=lambda run, resume=False: None)
+
+
+@pytest.fixture
+def sampler(monkeypatch):
+    fake = FakeSampler()
+    monkeypatch.setattr(compare, "start_sampler", fake)
+    monkeypatch.setattr(data, "_samplers", {})
+    yield fake
+    fake.end()
+
+
+def shown(page, side: str, n: int) -> list[int]:
+    return page.locator(".mm-compare .pair").nth(n).locator(f".tl.{side} img").evaluate(MIDDLE)
+
+
+def until_shown(page, side: str, n: int, expected: tuple) -> None:
+    """Wait for all 32 pictures, none of them a former one, and for this colour."""
+    whole = "document.querySelectorAll('.mm-compare .pair .tl img[src]').length === 32 && !document.querySelector('.mm-compare .tl.old')"
+    end = time.time() + 15
+    while time.time() < end:
+        page.wait_for_function(whole, timeout=15000)
+        if shown(page, side, n) == list(expected):
+            return
+        page.wait_for_timeout(50)
+    assert shown(page, side, n) == list(expected)
+
+
+def test_from_opening_to_the_sheet(studio, page, sampler):
+    page.goto(f"{studio.url}/?run=cats&screen=compare")
+    until_shown(page, "left", 5, colour(0, 0, 100, 5))
+    assert shown(page, "right", 5) == list(colour(0, 40, 100, 5))
+    pair = page.locator(".mm-compare .pair").nth(5)
+    expect(pair).to_contain_text("seed 5+0.40")
+    assert pair.get_attribute("aria-label").startswith("Seed 5: base Look F, tuned Look F, reward up 0.40")
+    expect(page.locator(".mm-compare .changed .sub").first).to_have_text("48 seeds each")
+    row = page.locator(".mm-compare .changed tbody tr").nth(1)
+    expect(row).to_have_text("Effective looks6.05.6−0.4")
+
+    # every prompt is measured unasked, as no training waits; the largest loss comes first and a click opens it
+    first = page.locator(".mm-compare .prw").first
+    expect(first).to_contain_text("dog", timeout=10000)
+    assert page.locator(".mm-compare .prw .name").nth(1).text_content().startswith("<img src=x")
+
+    # the slider: a newer wish in place of the older, old pictures stay until then, and 0 is the base
+    slider = page.get_by_label("LoRA strength", exact=True)
+    slider.focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowLeft")
+    expect(page.get_by_label("LoRA strength, number")).to_have_value("0.65")
+    until_shown(page, "right", 2, colour(0, 40, 65, 2))
+    assert "strength=65" in page.url
+    page.keyboard.press("Home")
+    expect(page.locator(".mm-compare .words")).to_have_text("At strength 0 both sides are the base model.")
+    until_shown(page, "right", 2, colour(0, 0, 100, 2))
+    slider.dblclick()
+    until_shown(page, "right", 2, colour(0, 40, 100, 2))
+
+    # the seed under the pointer, at every checkpoint; a click puts that one on the right
+    page.locator(".mm-compare .pair").nth(3).hover()
+    expect(page.locator(".mm-compare .through h2")).to_have_text("Seed 3 through training")
+    expect(page.locator(".mm-compare .cell img[src]")).to_have_count(3)
+    page.locator(".mm-compare .cell").nth(1).click()
+    until_shown(page, "right", 3, colour(0, 20, 100, 3))
+    expect(page.get_by_label("Right side")).to_have_value("20")
+
+    # next seeds by key, two grids, and all of it again after a reload
+    page.keyboard.press("n")
+    until_shown(page, "left", 0, colour(0, 0, 100, 16))
+    page.get_by_role("button", name="Two grids").click()
+    expect(page.locator(".mm-compare .grids .tl img[src]")).to_have_count(32)
+    page.locator(".mm-compare .gr .tl").nth(4).hover()
+    expect(page.locator(".mm-compare .tl.ring")).to_have_count(2)
+    page.reload()
+    expect(page.locator(".mm-compare .grids .tl img[src]")).to_have_count(32, timeout=15000)
+    expect(page.get_by_label("First seed")).to_have_value("16")
+    expect(page.get_by_label("Right side")).to_have_value("20")
+
+    with page.expect_download() as download:
+        page.locator("#mm-sheet").click()
+    told = Image.open(io.BytesIO(download.value.path().read_bytes())).text
+    assert download.value.suggested_filename == "cats-cat-16.png" and told["manymodes:iteration"] == "20"
+
+
+def test_prompts_are_searched_by_key_and_shown_as_text(studio, page, sampler):
+    page.goto(f"{studio.url}/?run=cats&screen=compare")
+    search = page.locator("#mm-search")
+    expect(search).to_have_value("cat", timeout=15000)
+    page.keyboard.press("/")
+    expect(search).to_be_focused()
+    expect(page.locator("#mm-prompts [role=option]")).to_have_count(3)
+    page.keyboard.type("ONERROR")
+    expect(page.locator("#mm-prompts [role=option]")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(search).to_have_value(HOSTILE)
+    expect(page.locator(".mm-compare .changed h2").first).to_contain_text("What changed for “<img src=x")
+    until_shown(page, "right", 1, colour(1, 40, 100, 1))
+    assert page.evaluate("window.hit") is None and "prompt=1" in page.url
+
+
+def test_zoom_wipes_and_walks(studio, page, sampler):
+    page.goto(f"{studio.url}/?run=cats&screen=compare")
+    until_shown(page, "left", 0, colour(0, 0, 100, 0))
+    page.locator(".mm-compare .pair").nth(15).click()
+    zoom = page.locator("dialog.mm-zoom")
+    expect(zoom.locator("h2")).to_have_text("Seed 15")
+    assert zoom.locator(".big.right img").evaluate(MIDDLE) == list(colour(0, 40, 100, 15))
+    page.keyboard.press("ArrowRight")
+    expect(zoom.locator("h2")).to_have_text("Seed 0")  # round to the first
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(zoom.locator("h2")).to_have_text("Seed 14")
+    wipe = zoom.get_by_label("How much of each side is seen")
+    wipe.focus()
+    page.keyboard.press("End")
+    expect(zoom.locator("h2")).to_have_text("Seed 14")  # keys on the slider move the line, not the seed
+    clip = "e => getComputedStyle(e).clipPath"
+    assert re.fullmatch(r"inset\(0px( 0% 0px 0px)?\)", zoom.locator(".big.left").evaluate(clip))
+    page.keyboard.press("Home")
+    assert zoom.locator(".big.left").evaluate(clip) == "inset(0px 100% 0px 0px)"
+    page.keyboard.press("Escape")
+    expect(zoom).to_be_hidden()
+
+
+def test_a_sampler_that_fails_says_why_and_can_be_tried_again(studio, page, sampler):
+    for file in (studio.runs / "cats").glob("compare.db*"):
+        file.unlink()
+    sampler.fault = "model: <b>it</b> is gone."
+    page.goto(f"{studio.url}/?run=cats&screen=compare")
+    expect(page.locator(".mm-compare .words")).to_have_text("model: <b>it</b> is gone.", timeout=15000)
+    sampler.fault = ""
+    page.get_by_role("button", name="Try again").click()
+    until_shown(page, "right", 0, colour(0, 40, 100, 0))
+
+
+def test_while_a_run_trains_it_says_when_and_nothing_moves(studio, page, sampler):
+    import psutil
+
+    run = write_run(studio.runs / "live", iterations=12, state="running", pid=psutil.Process().pid)
+    checkpoints.save(run, 10, {"lora/x": np.zeros(1, np.float32)}, {}, keep=9)
+    page.goto(f"{studio.url}/?run=live&screen=compare")
+    expect(page.locator(".mm-compare .words")).to_have_text("Pictures after iteration 13", timeout=15000)
+    page.evaluate(WATCH)
+    serving = sampler(run)  # in the trainer's place
+    until_shown(page, "right", 0, colour(0, 10, 100, 0))
+    expect(page.locator(".mm-compare .changed .sub").first).to_have_text("48 seeds each")
+    with run.database() as db:
+        db.set_status(state="running")  # a sign of life
+    page.get_by_label("Right side").select_option("take")
+    expect(page.locator(".mm-compare .words")).to_have_text("Pictures after iteration 13")
+    file = compare.weights_file(run, 12)
+    file.parent.mkdir()
+    file.write_bytes(b"")
+    until_shown(page, "right", 0, colour(0, 12, 100, 0))
+    expect(page.get_by_label("Right side")).to_have_value("12")
+    assert page.evaluate("window.moved.filter(m => m)") == []
+    assert serving.is_alive()
