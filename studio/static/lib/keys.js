@@ -20,9 +20,10 @@ const LIST = [
   ['/', 'Search the prompts'],
   ['N', 'Next seeds in Compare'],
   ['P', 'Present the lesson'],
+  ['→ ← Space', 'In the lesson: next step, step before, go on'],
   ['T', 'Light or dark'],
   ['?', 'This list'],
-  ['Esc', 'Close'],
+  ['Esc', 'Clear, close'],
 ];
 
 export const typing = (target) => target.closest?.('input:not([type=range]), textarea, select, [contenteditable]');

@@ -4,7 +4,7 @@ import { $, h, icon, lookLetter, percent, say, svg } from '../lib/dom.js';
 import { looksOf, on, promptInfo, select, sharesAt, state, view, viewed } from '../lib/store.js';
 import { redraw } from './live.js';
 import { Card, nearest } from './mapcard.js';
-import { drawBase, drawTrail } from './mapdraw.js';
+import { drawDots, drawGround } from './mapdraw.js';
 import { Frame } from './mapframe.js';
 import { drawChips } from './map/chips.js';
 import { spoken } from './map/facts.js';
@@ -77,19 +77,18 @@ export function map(root) {
 
   function draw() {
     const ratio = devicePixelRatio || 1;
-    const ctx = canvas.getContext('2d');
+    const ctx = canvas.getContext('2d', { willReadFrequently: true });
     const [w, t] = [Math.round(frame.width * ratio), Math.round(frame.height * ratio)];
     if (canvas.width !== w || canvas.height !== t) [canvas.width, canvas.height] = [w, t];
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-    ctx.clearRect(0, 0, frame.width, frame.height);
     const trail = state.dots.trail(viewed());
     const off = promptInfo()?.mapped === false ? 'This prompt is not on the map; its pictures are below.' : 'Laying out the map.';
     say(hint, state.info && state.base && !frame.ready && state.head?.newest >= 0 ? off : '');
+    drawGround(ctx, frame);
     if (frame.ready) {
       const chosen = state.sel && new Set(state.sel.ids);
       const shown = chosen ? withChosen(trail, chosen) : trail;
-      drawBase(ctx, frame, state.base, ratio, menu.base());
-      drawTrail(ctx, frame, shown, paint(inks.value), ratio, chosen);
+      drawDots(ctx, frame, menu.base() ? state.base : null, shown, paint(inks.value), ratio, chosen);
     }
     drawOver();
     drawChips(chips, frame);

@@ -20,7 +20,7 @@ function shade(share) {
 /** Place of a prompt among those on the map: the first six have a glyph and a colour of their own. */
 export const mappedPrompts = () => (state.info?.prompts ?? []).filter((p) => p.mapped).map((p) => p.prompt);
 
-/** How to draw a dot: {shape(dot), ink(dot), outline, alpha(age)}; see drawTrail. */
+/** How to draw a dot: {shape(dot), ink(dot), outline, alpha(age)}; see drawDots. */
 export function paint(by) {
   const places = state.all ? new Map(mappedPrompts().map((prompt, i) => [prompt, i])) : null;
   const place = (dot) => places.get(dot.prompt) ?? LETTERS;
