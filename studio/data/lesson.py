@@ -231,8 +231,8 @@ def _hold(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
     after = d.rows[-1]
     return {
         "title": "Hold the early steps",
-        "sentence": "A picture is made in steps from noise to clean; the early ones decide the layout, so they decide variety.",
-        "action": {"label": f"Hold the first {leash} of {total} steps", "kind": "show"},
+        "sentence": f"A picture is made in {total} steps from noise to clean; the early ones decide the layout, so they decide variety.",
+        "action": {"label": f"Hold the first {leash} steps", "kind": "show"},
         "after": (
             f"With this leash and β {_number(d.config.creative_beta)} from the start, {after['variety']:.1f} of {after['base']:.1f} effective looks "
             f"are there at iteration {d.last}; reward alone left {c.row(end)['variety']:.1f} at {end}."
@@ -288,7 +288,7 @@ def _nth(every: int | None) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def _number(value: float) -> str:
