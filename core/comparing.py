@@ -37,8 +37,8 @@ from .runs.database import ALIVE, Database, pack, unpack
 from .runs.folder import Run, state, write_atomically
 from .training import SAMPLE, Trainer
 
-CHUNK = 1.0  # seconds of drawing between two looks at what is wanted
-FIRST_CHUNK = 4  # pictures, while the pace is not known
+CHUNK = 1.0  # seconds of drawing after which pictures are shown; what is under way can be given up at every denoising step
+SMALLEST_CHUNK = 4  # pictures, however slow: one alone takes half as long as four together
 LARGEST_SHOWN = 256  # pixels; a larger picture gets a thumbnail of this side
 IDLE = 300.0  # seconds without a request after which the sampler ends
 LOOK_EVERY = 0.2  # seconds between looks at the run while drawing
@@ -120,7 +120,7 @@ class Comparer:
         self.most = trainer.config.micro_batch
 
     def step(self, interrupted: Callable[[], bool]) -> bool:
-        """Make the first thing that is wanted and missing, at most a second of it; False if there is nothing.
+        """Make the first thing that is wanted and missing, about a second of it; False if there is nothing.
 
         `interrupted` is asked between denoising steps; once it is true, the pictures under way are given up.
         What cannot be made is written down for the page, and does not come again by itself.
@@ -151,7 +151,7 @@ class Comparer:
             self.store.refuse(wanted.checkpoint, "There is not enough memory for a picture. Close other programs, or wait until training has ended.")
 
     def _draw(self, wanted: Want, interrupted: Callable[[], bool]) -> None:
-        count = FIRST_CHUNK if self.pace is None else max(1, int(CHUNK / self.pace))
+        count = SMALLEST_CHUNK if self.pace is None else max(SMALLEST_CHUNK, int(CHUNK / self.pace))
         seeds = list(wanted.seeds[: min(count, self.most)])
         looked = [time.monotonic()]
 
@@ -329,7 +329,7 @@ def main(argv: list[str]) -> int:
         print("usage: python -m core.comparing RUN_DIR", file=sys.stderr)
         return 2
     if hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(2)
     run = Run(Path(argv[0]))
     try:
         if not run.exists():

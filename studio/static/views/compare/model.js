@@ -106,9 +106,11 @@ function pause() {
 // --- what the pictures on the screen belong to ---------------------------------------------------------------------------
 /** True if the answer is about the prompt and seeds that are wanted now, so that its pictures may stay until others come. */
 export const fits = () => Boolean(model.shown) && model.of.prompt === state.prompt && model.of.first === model.first && model.of.run === state.run;
+const same = (key) => String(model.of[key]) === String(model[key]);
+/** True if the answer is about what is wanted now on this side. */
+export const exactOn = (side) => fits() && (side === 'left' ? same('left') && same('other') : same('right') || model.of.right[0] < 0);
 /** True if the answer is about everything that is wanted now. */
-export const exact = () =>
-  fits() && ['left', 'right', 'other'].every((k) => String(model.of[k]) === String(model[k]) || (k === 'right' && model.of.right[0] < 0));
+export const exact = () => exactOn('left') && exactOn('right');
 export const picture = (id, side = 'right', small = true) => {
   const run = side === 'left' && model.other ? model.other : state.run;
   return `/api/runs/${encodeURIComponent(run)}/compare/picture/${id}.webp${small ? '?small=1' : ''}`;

@@ -2,7 +2,7 @@
 
 import { $, h, say, glyph, fixed, lookLetter, lookName, NEW } from '../../lib/dom.js';
 import { on } from '../../lib/store.js';
-import { SEEDS, change, exact, fits, leftIsBase, model, picture, shortName, sideName } from './model.js';
+import { SEEDS, change, exactOn, fits, leftIsBase, model, picture, shortName, sideName } from './model.js';
 import { zoom } from './zoom.js';
 
 const REST = 180; // milliseconds on a pair before its seed is shown through training
@@ -98,7 +98,7 @@ function paintTile(node, i, side) {
   const tile = tileOf(i, side),
     image = $('img', node),
     key = `${model.of?.run}:${model.of?.prompt}:${seedAt(i)}`;
-  const fresh = tile && exact();
+  const fresh = tile && exactOn(side);
   if (tile) {
     const source = picture(tile.id, side);
     if (image.getAttribute('src') !== source) image.src = source;
