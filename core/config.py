@@ -12,7 +12,7 @@ import functools
 import io
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -365,7 +365,9 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """YAML 1.1 reads 3e-4 as text; a person means a number."""
+    """YAML 1.1 reads 3e-4 as text and off as false; a person means a number and a word."""
+    if value is False and name in FIELDS and "off" in get_args(FIELDS[name].annotation):
+        return "off"
     if name not in TEXT and isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
         return float(value)
     return value
