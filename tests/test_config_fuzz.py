@@ -71,13 +71,20 @@ def test_valid_config_comes_back_from_disk_as_it_was(config):
     assert problems(config.model_dump()) == {}
 
 
+# fields of which a rule about two settings may speak
+TOGETHER = {
+    "sa_reg_steps", "prompts_per_iteration", "reward_file", "noise_level", "creative_beta", "objective", "shaping_alpha", "shaping_terminal_zero", "advantage",
+    "adv_history_min", "subset_k", "subset_low", "prompt_noise_tau1", "window",
+}  # fmt: skip
+
+
 @given(configs(), st.sampled_from(sorted(FIELDS)), st.data())
 def test_one_change_changes_one_field(config, name, data):
     value = data.draw(valid(SCHEMA[name]))
     try:
         changed = config.with_changes(**{name: value})
     except UserError as error:
-        assert error.field in ("sa_reg_steps", "prompts_per_iteration", "reward_file", "noise_level")
+        assert error.field in TOGETHER
         return
     assert {n for n in FIELDS if getattr(changed, n) != getattr(config, n)} <= {name}
     assert getattr(changed, name) == (tuple(x.strip() for x in value) if name == "prompts" else value)
