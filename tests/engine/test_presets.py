@@ -26,7 +26,7 @@ def miniature(tmp_path_factory, sd3_folder):
 @pytest.mark.parametrize("name", NAMES)
 def test_preset_trains_two_iterations_by_its_plan(name, miniature):
     preset = load_preset(name)
-    fewer = {"steps": 5, "updates_per_iteration": 2, "subset_k": 4, "hrf_anchors_per_prompt": 2, "hrfd_num_eval": 2, "prompts_per_iteration": 1}
+    fewer = {"steps": 6, "updates_per_iteration": 2, "subset_k": 4, "hrf_anchors_per_prompt": 2, "hrfd_num_eval": 2, "prompts_per_iteration": 1}
     fewer = {name: min(value, getattr(preset, name)) for name, value in fewer.items()}
     config = preset.with_changes(**SMALL, **fewer, model=miniature(preset.model), prompts=preset.prompts[:4])
     trainer = loading.build_trainer(config)
