@@ -35,13 +35,6 @@ class Measure:
     pixels: float
 
 
-def pixel_features(images: torch.Tensor, centre: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """(unit features (N, 3 * 16 * 16), the centre taken off): small pictures minus the base's mean picture."""
-    small = F.adaptive_avg_pool2d(images.float().cpu(), PIXEL_SIDE).flatten(1)
-    centre = small.mean(0) if centre is None else centre
-    return F.normalize(small - centre, dim=1), centre
-
-
 def pixel_distances(images: torch.Tensor) -> torch.Tensor:
     """(N, 3, H, W) in [0, 1] -> (N, N) mean squared differences of the pictures at 16 x 16.
 

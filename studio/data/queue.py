@@ -19,7 +19,7 @@ from core.runs import checkpoints, folder, queue
 from core.runs.database import ALIVE
 from core.runs.folder import Run
 
-from . import setup, started
+from . import measuring, setup, started
 
 EVERY = 2.0  # seconds between looks
 
@@ -66,6 +66,7 @@ class Runner:
         with run.database() as db:
             db.set_status(state="preparing", message="Starting the trainer", remedy="", details="", pid=None)
         queue.remove(self.runs, run.name)
+        measuring.stop(self.runs)  # as Start does: a trial would take the memory that the run needs
         try:
             started.remember(run, self.starter(run, resume=bool(checkpoints.all_of(run))))
         except OSError as error:

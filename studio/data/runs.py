@@ -11,6 +11,7 @@ from typing import Any
 from core.config import NAME, RunConfig
 from core.errors import UserError
 from core.runs import checkpoints, folder, queue
+from core.runs.compare import end_sampler
 from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
@@ -167,6 +168,7 @@ def _at_rest(run: Run) -> None:
 
 
 def _moved(run: Run, target: Path) -> None:
+    end_sampler(run)  # Compare's process holds files of it open
     try:
         target.parent.mkdir(exist_ok=True)
         os.rename(run.path, target)
