@@ -80,7 +80,7 @@ export function askWatch() {
 }
 
 const FORMS = {
-  comfy: ['ComfyUI, A1111', 'Put it into models/loras (ComfyUI) or models/Lora (A1111, Forge).'],
+  comfy: ['ComfyUI, A1111', 'Put it into models/loras (ComfyUI) or models/Lora (Forge; A1111 for SD 1 and 2 only).'],
   diffusers: ['diffusers', 'Load it with pipe.load_lora_weights(file).'],
 };
 
