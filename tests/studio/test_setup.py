@@ -78,13 +78,14 @@ def test_broken_and_foreign_files_break_nothing(tmp_path):
     own_presets.save(tmp_path, "good", "", {})
     folder = tmp_path / "presets"
     (folder / "broken.yaml").write_text("# Broken\n# It is.\ngroup_size: [")
-    (folder / "code.yaml").write_text("!!python/object/apply:os.system ['touch /tmp/hit']")
+    (folder / "code.yaml").write_text(f"!!python/object/apply:os.system ['touch {tmp_path / 'hit'}']")
     (folder / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "elsewhere.yaml").write_text("seed: 1")
     (folder / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")
     cards = {card["name"]: card for card in presets.own_cards(tmp_path)}
     assert cards.keys() == {"good", "broken", "code"}
     assert "values" in cards["good"] and "cannot be read" in cards["broken"]["broken"] and "cannot be read" in cards["code"]["broken"]
+    assert not (tmp_path / "hit").exists()
 
 
 def test_setups_come_from_runs_presets_and_files(tmp_path):
