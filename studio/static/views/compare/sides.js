@@ -24,7 +24,7 @@ export function sides(root) {
     const told = status();
     if (words.textContent !== told.words) say(words, told.words);
     words.title = told.details ?? '';
-    root.classList.toggle('wrong', Boolean(told.wrong));
+    root.classList.toggle('failed', Boolean(told.wrong));
     again.hidden = !told.again;
     const kind = told.wrong ? 'warn' : told.words && !told.calm ? 'clock' : '';
     if (sign.dataset.kind !== kind) {
