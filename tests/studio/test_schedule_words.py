@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
+from node import run_node
 
 from core.config import build
 from studio.data import schedule
 
 STATIC = Path(__file__).parents[2] / "studio" / "static" / "views" / "schedule"
-NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(NODE is None, reason="no Node on this computer")
 
 
 def run(code: str):
     script = f"import {{ inWords }} from '{(STATIC / 'words.js').as_uri()}'; import {{ scene }} from '{(STATIC / 'map.js').as_uri()}'; import {{ spans, held, cells }} from '{(STATIC / 'steps.js').as_uri()}'; console.log(JSON.stringify({code}))"
-    done = subprocess.run([NODE, "--input-type=module", "-e", script], capture_output=True, text=True, timeout=60)
+    done = run_node("--input-type=module", "-e", script)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
