@@ -12,6 +12,7 @@ from core.config import FIELDS
 from core.runs.database import Database
 from core.runs.folder import Run
 
+from .prose import apart
 from .settings import settings
 from .verdict import Verdict, collapsing_below, sentence
 
@@ -63,7 +64,7 @@ class History:
                 if event["kind"] == "dial":
                     self.dials.append({**event, "label": _label(event["name"])})
                 elif event["kind"] == "warning":
-                    self.warnings.append({"id": event["id"], "iteration": event["iteration"], "message": event["message"]})
+                    self.warnings.append({"id": event["id"], "iteration": event["iteration"], "message": str(event["message"])})
                 elif event["kind"] == "branch":
                     self.branch = {"of": event["of"], "at": event["at"]}
                 elif event["kind"] == "rollback":
@@ -93,6 +94,8 @@ class History:
         }
         row |= {"base": reading.base, "q": reading.q, "variety": reading.variety, "reward_mean": reading.reward}
         row["verdict"] = self._verdict.next(row["variety"], row["base"], row["pictures"])
+        before = self.rows[-1] if self.rows else None
+        row["since"] = before["since"] if before and before["verdict"] == row["verdict"] else row["iteration"]
         row["alarms"] = {kind: alarm.iteration for kind, alarm in self._watch.standing.items()}
         row["say"] = self._sentence(row)
         return row
@@ -111,7 +114,7 @@ class History:
     def _sentence(self, row: dict[str, Any]) -> list[str]:
         shares = row["shares"]
         prompt = max(shares, key=lambda p: max(shares[p], default=0), default=None)
-        name = self.prompts[int(prompt)] if prompt is not None and len(self.prompts) > 1 and int(prompt) < len(self.prompts) else ""
+        name = apart(self.prompts[int(prompt)]) if prompt is not None and len(self.prompts) > 1 and int(prompt) < len(self.prompts) else ""
         return sentence(row["verdict"], [*self.rows, row], self.dials, prompt, name)
 
     def alarms(self) -> list[dict[str, Any]]:

@@ -65,7 +65,8 @@ def verdicts(varieties: Sequence[float], bases: Sequence[float], pictures: Seque
 def sentence(word: str, rows: Sequence[dict], dials: Sequence[dict], prompt: str | None, name: str = "") -> list[str]:
     """One sentence with a cause and, if it is bad, a remedy, about the last of `rows`.
 
-    rows: {"iteration", "variety", "reward", "pictures", "shares"}, shares: {prompt: [of each look ..., of 'new']}.
+    rows: {"iteration", "variety", "reward", "pictures", "shares"}, shares: {prompt: [of each look ..., of 'new']}; the last
+    may hold "since", the iteration at which its word began, and "alarms".
     dials: {"iteration", "label", "old", "new"}, oldest first. `prompt`: whose looks are spoken of, called `name` if
     there are several. Returns texts of which every second is emphasised.
     """
@@ -84,15 +85,17 @@ def sentence(word: str, rows: Sequence[dict], dials: Sequence[dict], prompt: str
     parting = now.get("alarms", {}).get("parting")
     start = [] if parting is None else ["", "Reward up, variety down", f" since iteration {parting}. "]
     if word == NARROWING:
-        before = _share_of(_shares_at(rows, now["iteration"] - SPAN, prompt), look)
+        then = max(rows[0]["iteration"], now["iteration"] - SPAN)
+        before = _share_of(_shares_at(rows, then, prompt), look)
         if share - before >= 0.02:
             return _joined(
-                start, f"{who} has grown from {_percent(before)} to ", _percent(share), " of the pictures. A bonus for rare looks or a longer leash holds it."
+                start, f"{who} has grown from {_percent(before)} at iteration {then} to ", _percent(share), " of the pictures. A bonus for rare looks or a longer leash holds it."
             )
         return _joined(start, f"{who} makes ", _percent(share), " of the pictures. Variety stays below the base model's.")
     climbs = parting is None and now["reward"] > _at(rows, now["iteration"] - SPAN)["reward"]
-    words = f" of the pictures{' while reward still climbs' if climbs else ''}. Raise the diversity bonus β, lengthen the leash K, or pause."
-    return _joined(start, f"{who} makes ", _percent(share), words)
+    words = f" of the pictures{' while reward still climbs' if climbs else ''}. Raise the diversity bonus β or lengthen the leash K."
+    since = f"Collapsing since iteration {now['since']}. " if "since" in now and not start else ""
+    return _joined(start, f"{since}{who} makes ", _percent(share), words)
 
 
 def _joined(start: list[str], first: str, *rest: str) -> list[str]:
@@ -122,9 +125,16 @@ def _recovering(rows: Sequence[dict], dials: Sequence[dict], prompt: str | None,
     start = _at(rows, turns[-1]["iteration"] if turns else now["iteration"] - SPAN)
     said = f"Up from {start['variety']:.1f} at iteration {start['iteration']}"
     if turns:
-        said += f", when the {turns[-1]['label'].lower()} went from {_value(turns[-1]['old'])} to {_value(turns[-1]['new'])}"
+        said += f", when {_turned([t for t in turns if t['iteration'] == turns[-1]['iteration']])}"
     before = _share_of(_shares_at(rows, start["iteration"], prompt), look)
     return [f"{said}. {who} has gone from {_percent(before)} to ", _percent(_share_of(now["shares"][prompt], look)), "."]
+
+
+def _turned(together: Sequence[dict]) -> str:
+    """What was turned in one iteration: two dials by name, then how many more."""
+    first, *others = (f"the {t['label'].lower()}{{}} from {_value(t['old'])} to {_value(t['new'])}" for t in together)
+    said, more = [first.format(" went"), *(o.format("") for o in others[:1])], len(others) - 1
+    return " and ".join(said) if more < 1 else f"{', '.join(said)}, and {more} more {'dial was' if more == 1 else 'dials were'} turned"
 
 
 def _at(rows: Sequence[dict], iteration: int) -> dict:

@@ -76,10 +76,13 @@ def test_sentences_name_cause_and_remedy():
     down = rows([5 - 0.1 * i for i in range(31)], [[0.2 + 0.02 * i, 0.8 - 0.02 * i, 0.0] for i in range(31)], [0.1 * i for i in range(31)])
     assert (
         text("Narrowing", down, [], "0")
-        == "Look A has grown from 30 % to 80 % of the pictures. A bonus for rare looks or a longer leash holds it."
+        == "Look A has grown from 30 % at iteration 5 to 80 % of the pictures. A bonus for rare looks or a longer leash holds it."
     )
     said = text("Collapsing", down, [], "0")
     assert said.startswith("Look A makes 80 % of the pictures while reward still climbs.") and "Raise the diversity bonus β" in said
+    assert "of the pictures while reward still climbs. Raise" in said and "since" not in said
+    down[-1]["since"] = 16
+    assert text("Collapsing", down, [], "0").startswith("Collapsing since iteration 16. Look A makes 80 %")
     assert "still climbs" not in text("Collapsing", rows([1.0] * 30, [[1.0, 0.0]] * 30), [], "0")
 
     turn = [{"iteration": 10, "label": "Diversity bonus", "name": "creative_beta", "old": 0.0, "new": 0.5}]
@@ -88,6 +91,12 @@ def test_sentences_name_cause_and_remedy():
         text("Recovering", up, turn, "0")
         == "Up from 2.0 at iteration 10, when the diversity bonus went from 0 to 0.50. Look A has gone from 79 % to 54 %."
     )
+
+    others = [{"iteration": 10, "label": name, "old": old, "new": new} for name, old, new in (("Leash length", 0, 3), ("Leash strength", "auto", 0.6))]
+    early = {"iteration": 3, "label": "Pull to base", "old": 0, "new": 1}
+    two, three = text("Recovering", up, [early, *turn, others[0]], "0"), text("Recovering", up, [early, *turn, *others], "0")
+    assert "when the diversity bonus went from 0 to 0.50 and the leash length from 0 to 3. Look A" in two
+    assert "from 0 to 0.50, the leash length from 0 to 3, and 1 more dial was turned. Look A" in three
 
     fine = rows([5.0], [[0.4, 0.35, 0.25, 0.0]])
     assert text("Healthy", fine, [], "0") == "Every look the base model had is still here; the largest, look A, is at 40 %."
@@ -100,9 +109,9 @@ def test_sentences_name_cause_and_remedy():
 def test_an_alarm_stands_before_the_cause():
     shares = [[0.2 + 0.02 * i, 0.8 - 0.02 * i, 0.0] for i in range(31)]
     down = rows([5 - 0.1 * i for i in range(31)], shares, [0.1 * i for i in range(31)])
-    down[-1]["alarms"] = {"parting": 12}
+    down[-1] |= {"alarms": {"parting": 12}, "since": 16}
     parts = sentence("Narrowing", down, [], "0")
-    assert parts[1::2] == ["Reward up, variety down", "80 %"] and parts[2] == " since iteration 12. Look A has grown from 30 % to "
+    assert parts[1::2] == ["Reward up, variety down", "80 %"] and parts[2] == " since iteration 12. Look A has grown from 30 % at iteration 5 to "
     said = text("Collapsing", down, [], "0")
     assert said.startswith("Reward up, variety down since iteration 12. Look A makes 80 % of the pictures. Raise") and "still climbs" not in said
 

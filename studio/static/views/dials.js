@@ -10,7 +10,7 @@ import { trainingWindow } from './dials/window.js';
 import { liveSchedule } from './schedule/live.js';
 import { redraw } from './live.js';
 
-export { turnMark, turnText } from './dials/rows.js';
+export { marksOf } from './dials/rows.js';
 
 export function dials(root) {
   const main = [slider(BONUS), slider(LEASH), noise(), trainingWindow()],

@@ -7,7 +7,7 @@ import { second, secondPicker } from './front/second.js';
 import { redraw } from './live.js';
 import { tableButton } from '../lib/table.js';
 import { thin } from './scrubber.js';
-import { turnMark } from './dials.js';
+import { marksOf } from './dials.js';
 
 const L = 46,
   R = 16,
@@ -165,11 +165,11 @@ function arrows(points) {
 
 function turns(place) {
   let s = '';
-  for (const turn of state.head?.turns ?? []) {
+  for (const turn of marksOf(state.head?.turns ?? [])) {
     const row = rowAt(turn.iteration);
     if (turn.iteration > viewed() || !row || row.iteration === 0) continue;
     const [x, y] = place(row);
-    s += turned(x, y, 5) + beside(x, y + 14, turnMark(turn), 9);
+    s += turned(x, y, 5) + beside(x, y + 14, turn.mark, 9);
   }
   return s;
 }

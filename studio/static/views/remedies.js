@@ -32,7 +32,7 @@ export function offers() {
     });
   if (help.back !== null && help.back < head.iteration && (head.verdict === 'Collapsing' || head.alarms.length))
     found.push({
-      label: `Roll back to ${help.back}`,
+      label: `Roll back to ${help.back}${found.length || help.beta === null ? '' : ` with β ${fixed(help.beta)}`}`,
       title: `Starts a new run from iteration ${help.back}, the last that was saved while variety was healthy${
         help.beta === null ? '' : `, with β ${fixed(help.beta)}`
       }. ${head.name} stops and keeps everything.`,

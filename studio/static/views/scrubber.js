@@ -4,7 +4,7 @@ import { $, h, icon, say, svg, clamp } from '../lib/dom.js';
 import { area, clip, dot, group, ink, stroke, through, turned, unique } from '../lib/marks.js';
 import { state, on, view, viewed, newest, following } from '../lib/store.js';
 import { redraw } from './live.js';
-import { turnText } from './dials.js';
+import { marksOf } from './dials.js';
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const PACE = 100; // milliseconds per iteration at speed 1
@@ -80,11 +80,11 @@ export function scrubber(root) {
     }
     const round = { 'stroke-linecap': 'round' };
     s += stroke(`M6 34.5H${W - 6}`, '--track', 3, round) + stroke(`M6 34.5H${X(here)}`, '--ink', 3, round);
-    for (const turn of state.head?.turns ?? []) {
+    for (const turn of marksOf(state.head?.turns ?? [])) {
       if (turn.iteration > last) continue;
       const x = X(turn.iteration);
       const mark = stroke(`M${x} 2V29`, '--text-3', 1, { 'stroke-dasharray': '2 2.5' }) + turned(x, 34.5);
-      s += group({ class: 'turn' }, mark, `Iteration ${turn.iteration}: ${turnText(turn)}`);
+      s += group({ class: 'turn' }, mark, `Iteration ${turn.iteration}: ${turn.text}`);
     }
     s += dot(X(here), 34.5, 6.5, { fill: ink('--panel'), stroke: ink('--ink'), 'stroke-width': 1.75 });
     line.replaceChildren(svg(W, 44, s, { 'aria-hidden': 'true' }));

@@ -7,7 +7,7 @@ import { state, on, get, viewed, newest, looksOf, promptInfo, runPath } from '..
 import { redraw } from './live.js';
 import { tableButton } from '../lib/table.js';
 import { thin } from './scrubber.js';
-import { turnMark } from './dials.js';
+import { marksOf } from './dials.js';
 
 const L = 60,
   R = 82,
@@ -155,13 +155,12 @@ function labels(shares, ends, order, W, H, Y) {
 function turns(X, last, H) {
   let s = '';
   let free = 0;
-  for (const turn of (state.head?.turns ?? []).filter((t) => t.iteration <= last)) {
-    const x = X(turn.iteration);
+  for (const { iteration, mark } of marksOf(state.head?.turns ?? []).filter((t) => t.iteration <= last)) {
+    const x = X(iteration);
     const line = `M${x} ${T - 6}V${H - B}`;
     s += stroke(line, '--panel', 3, { opacity: 0.5 }) + stroke(line, '--ink', 1.25) + turned(x, T - 10, 4.4);
-    const name = turnMark(turn);
-    if (x - 8 - name.length * 6.4 < free) continue;
-    s += text(x - 8, T - 6, name, 'end', 'm');
+    const name = [mark, mark.split(', ')[0]].find((words) => x - 8 - words.length * 6.4 >= free);
+    if (name) s += text(x - 8, T - 6, name, 'end', 'm');
     free = x + 6;
   }
   return s;

@@ -82,6 +82,7 @@ export const STRENGTH = {
   symbol: 'w',
   help: 'auto spends the budget of a light KL.',
   title: 'A multiple of the automatic weight; auto is 1.',
+  mark: (v) => `leash ${shown(v)}`, // w is also the size of a window
 };
 
 /** The steps between which the prompt noise fades: full strength up to step `low`, gone from step `high` of T. */
@@ -132,13 +133,25 @@ const OTHERS = [
 export const known = (name) =>
   [BONUS, LEASH, NOISE, ...MORE, STRENGTH, ...OTHERS].find((r) => r.name === name) ?? { label: '', symbol: '' };
 
-/** "β 0.5": the short mark on a time axis. */
-export function turnMark(turn) {
+/** "β 0.50": the short mark on a time axis. */
+function turnMark(turn) {
   const row = known(turn.name);
-  return row.mark ? row.mark(turn.new) : `${row.symbol || row.label} ${shown(turn.new)}`;
+  return row.mark ? row.mark(turn.new) : `${row.symbol || row.label} ${write(row, turn.new)}`;
 }
-/** "Diversity bonus 0 to 0.5". */
-export function turnText(turn) {
-  const { label, text = shown } = known(turn.name);
-  return `${label} ${text(turn.old)} to ${text(turn.new)}`;
+/** "Diversity bonus 0.00 to 0.50". */
+function turnText(turn) {
+  const row = known(turn.name);
+  const text = row.text ?? ((value) => write(row, value));
+  return `${row.label} ${text(turn.old)} to ${text(turn.new)}`;
+}
+
+const NAMED = 2; // dials in one mark
+/** Turned dials as a time axis shows them, those of one iteration together: [{iteration, mark, text}]. */
+export function marksOf(turns) {
+  const found = Map.groupBy(turns, (t) => t.iteration);
+  return [...found].map(([iteration, together]) => {
+    const more = together.length - NAMED;
+    const mark = together.slice(0, NAMED).map(turnMark).join(', ') + (more > 0 ? `, +${more}` : '');
+    return { iteration, mark, text: together.map(turnText).join('; ') };
+  });
 }
