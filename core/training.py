@@ -135,9 +135,12 @@ class Trainer(Sampler):
         group = self.judge(prompts, seeds, images)
 
         with self._all_or_nothing():
-            combined = combine(group.quality, group.bonus, beta=config.creative_beta, mode=config.creative_combine, gate=config.creative_gate, running=self.bonus_scale)
+            combined = combine(
+                group.quality, group.bonus, beta=config.creative_beta, mode=config.creative_combine, gate=config.creative_gate, running=self.bonus_scale,
+                within_group=config.advantage == "group" and config.adv_std_scope == "group",
+            )
             mask = self._subset(group)
-            values, per_step = self._shaped(combined.values, group, mask, paths, planned)
+            values, per_step = self._shaped(combined.values, combined.unit, group, mask, paths, planned)
             advantages = self._advantages(values, group, mask)
             weights = advantages.values.flatten()[:, None] + per_step  # (B, S)
             with self._phase("update"):
@@ -184,8 +187,10 @@ class Trainer(Sampler):
             return None
         return select(group.quality, c.subset_mode, keep=c.subset_k, band=c.subset_band, low=c.subset_low, high=c.subset_high, fallback=c.subset_fallback)
 
-    def _shaped(self, values: torch.Tensor, group: Group, mask: torch.Tensor | None, paths: Trajectories, planned: Plan) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values (P, G) with the potential of the finished pictures added, and what each step gets on its own, (B, S)."""
+    def _shaped(
+        self, values: torch.Tensor, unit: float, group: Group, mask: torch.Tensor | None, paths: Trajectories, planned: Plan,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values (P, G), a spread of which is `unit`, with the potential of the finished pictures added, and what each step gets on its own, (B, S)."""
         c, nothing = self.config, torch.zeros(values.numel(), len(planned.trained), device=values.device)
         if c.shaping_alpha == 0:
             return values, nothing
@@ -201,7 +206,7 @@ class Trainer(Sampler):
                 terminal_zero=c.shaping_terminal_zero, mask=mask,
             ).flatten(0, 1).to(values.device)
         else:
-            values = values + terminal_bonus(last, alpha=c.shaping_alpha, gamma=c.shaping_gamma, steps=len(planned.trained)).to(values)
+            values = values + terminal_bonus(last, alpha=c.shaping_alpha * unit, gamma=c.shaping_gamma, steps=len(planned.trained)).to(values)
         if c.shaping_potential == "nn_memory":
             self.memory.remember(group.features.view(*values.shape, -1), group.prompts)
         return values, nothing

@@ -50,10 +50,14 @@ class RunningScale:
 
 @dataclass(frozen=True)
 class Combined:
-    """`values` (P, G) float32: what advantages are made of. `warning`: a sentence for a person, or None."""
+    """`values` (P, G) float32: what advantages are made of. `warning`: a sentence for a person, or None.
+
+    `unit`: what counts as one spread of the quality in `values`, for whatever else is added to them.
+    """
 
     values: Tensor
     warning: str | None = None
+    unit: float = 1.0
 
 
 def _spread(values: Tensor) -> Tensor:
@@ -70,10 +74,13 @@ def _z_scores(values: Tensor, floor: float = 0.0) -> Tensor:
     return torch.where(spread > 0, centred / spread.clamp(min=max(floor, torch.finfo(torch.float64).tiny)), 0)
 
 
-def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str, running: RunningScale) -> Combined:
+def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str, running: RunningScale, within_group: bool = True) -> Combined:
     """Quality Q and bonus E, both (P, G) and finite, into one value per picture. Updates `running`.
 
     zscore_sum  z(Q) + beta z(E), z within each group. z(Q) divides by at least a tenth of the past running spread.
+                Where advantages are not taken within the group (not `within_group`), Q + beta s_Q z(E) with the running
+                spread s_Q: a z-score would take away the group's own mean and spread, which the prompt's past rewards
+                (DDPO), the spread of all groups (Flow-GRPO) or no spread at all (GARDO) are there to replace.
     raw_sum     Q + beta E, the paper's formula to the letter; warns when the bonus drowns the quality.
     scaled_sum  Q + beta E s_Q / s_E with the running spreads s.
     `gate` 'above_mean' pays only pictures whose quality reaches their group's mean, and pays them E less the bonus
@@ -87,9 +94,12 @@ def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str
 
     floor = SPREAD_FLOOR * running.quality  # of the past only: the groups of one iteration stay independent
     running.update(quality, bonus)
-    warning = None
-    if mode == "zscore_sum":
+    warning, unit = None, 1.0
+    if mode == "zscore_sum" and within_group:
         values = _z_scores(quality, floor) + beta * _z_scores(bonus)
+    elif mode == "zscore_sum":
+        unit = running.quality or 1.0
+        values = quality.double() + beta * unit * _z_scores(bonus)
     elif mode == "raw_sum":
         values = quality.double() + beta * bonus.double()
         paid, earned = beta * float(_spread(bonus).mean()), float(_spread(quality).mean())
@@ -103,4 +113,4 @@ def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str
         values = quality.double() + beta * scale * bonus.double()
     else:
         raise ValueError(f"mode {mode!r} is none of 'zscore_sum', 'raw_sum', 'scaled_sum'")
-    return Combined(values.float(), warning)
+    return Combined(values.float(), warning, unit)

@@ -55,6 +55,17 @@ def test_zscore_sum_is_the_formula():
     torch.testing.assert_close(combined(quality, bonus, beta=0.7).values, z(quality) + 0.7 * z(bonus), atol=1e-4, rtol=0)
 
 
+def test_zscore_sum_leaves_quality_in_its_units_where_advantages_look_beyond_the_group():
+    """A z-score has mean 0 in every group: the past rewards of a prompt, or the spread of other groups, could not be seen in it."""
+    quality, bonus, running = random(2, 24) * torch.tensor([[0.5], [2.0]]) + torch.tensor([[3.0], [5.0]]), creative_bonus(torch.stack([SIZED, SIZED % 3])), RunningScale()
+    plain = combine(quality, bonus, beta=0.0, mode="zscore_sum", gate="none", running=running, within_group=False)
+    torch.testing.assert_close(plain.values, quality)
+    spread = float(quality.std(1, correction=0).mean())
+    paid = combine(quality, bonus, beta=0.7, mode="zscore_sum", gate="none", running=RunningScale(), within_group=False)
+    torch.testing.assert_close(paid.values, quality + 0.7 * spread * z(bonus), atol=1e-4, rtol=0)
+    assert paid.unit == pytest.approx(spread) and combined(quality, bonus).unit == 1.0
+
+
 def test_zscore_sum_without_bonus_keeps_the_order_of_quality():
     quality = random(4, 24)
     values = combined(quality, creative_bonus(SIZED.repeat(4, 1)), beta=0).values

@@ -121,3 +121,17 @@ def test_dense_form_that_adds_nothing_in_total_moves_credit_only(make_trainer, m
     values, per_step = taken[0]
     assert torch.allclose(per_step[:, 0], torch.zeros(len(per_step)), atol=1e-6)  # from the start on, nothing is added
     assert per_step[:, 1:].abs().max() > 1e-3
+
+
+def test_past_rewards_are_rewards_and_not_ranks_within_their_group(make_trainer):
+    """DDPO compares with what the prompt got before; z-scores of a group would always have mean 0, and no past."""
+    trainer = make_trainer(steps=6, advantage="history", adv_history_size=64, adv_history_min=4, prompts_per_iteration=1)
+    qualities = {}
+    for number in (1, 2):
+        group = trainer.iterate(number).group
+        for prompt, row in zip(group.prompts, group.quality):
+            qualities.setdefault(prompt, []).extend(row.tolist())
+    past = trainer.history.state_dict()
+    for prompt, rewards in zip(past["prompts"], past["rewards"]):
+        assert rewards == pytest.approx(qualities[prompt])
+        assert abs(np.mean(rewards)) > 1e-3
