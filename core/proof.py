@@ -107,6 +107,15 @@ def gain_at_equal_variety(method: Sequence[Measure], baseline: Sequence[Measure]
     return gain(method) / gain(baseline) - 1
 
 
+def kept_near_gain(method: Sequence[Measure], baseline: Sequence[Measure], space: str, *, left: float, gain: float) -> float:
+    """Share of the base's variety that the method keeps where it has `gain` times the reward that the baseline had gained
+    when its looks (clip) first fell to `left` of the base's. nan if either never comes so far.
+    """
+    fallen = _first_crossing([-m.clip for m in baseline], [m.reward for m in baseline], -left * baseline[0].clip)
+    near = method[0].reward + gain * (fallen - baseline[0].reward)
+    return variety_at_reward(method, near, space) / getattr(method[0], space)
+
+
 def _first_crossing(levels: Sequence[float], values: Sequence[float], level: float) -> float:
     """`values` where `levels` first rises through `level`, on the line between two neighbours; nan if it never does."""
     for (before, value), (after, following) in zip(zip(levels, values), zip(levels[1:], values[1:])):

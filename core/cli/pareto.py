@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 
 from ..config import load_preset, parse_assignments
 from ..errors import UserError
 from ..runs import folder
 
-# The baselines, each with the rewards that its model and those of its rivals are trained on: taste, and size of the file.
+# The baselines, each with the rewards that it and its rivals are trained on: taste or colour, and the size of the file.
 REWARDS = {
     "flow-grpo": {"style": {"style_preference": 1.0, "clip_score": 1.0}, "size": {"incompressibility": 1.0, "clip_score": 1.0}},
-    "ddpo": {"style": {"style_preference": 1.0}, "size": {"incompressibility": 1.0}},
+    "ddpo": {"colour": {"colourfulness": 1.0}, "size": {"incompressibility": 1.0}},
 }
+KINDS = ("style", "colour", "size")
+LEFT, GAIN = 0.7, 0.9  # HRF's claim: near DDPO's reward with nearly all looks kept, where DDPO has fallen to so many
 # method -> (preset, baseline that it is compared with, settings beside the preset's): the pairs of the claims first
 METHODS = {
     "flow-grpo": ("collapse-demo", "flow-grpo", {}),
@@ -41,21 +44,23 @@ QUICK = ("flow-grpo", "diverse-grpo", "drift-style", "ddpo", "hrf")
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="pareto, sweep: seeds of every method or value (default 3)")
-    parser.add_argument("--quick", action="store_true", help="pareto: five methods, one reward, 20 iterations")
+    parser.add_argument("--quick", action="store_true", help="pareto: five methods, one reward each, 20 iterations")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="pareto: these methods only, with their baselines")
-    parser.add_argument("--rewards", nargs="+", choices=("style", "size"), help="pareto: these kinds of reward only")
+    parser.add_argument("--rewards", nargs="+", choices=KINDS, help="pareto: these kinds of reward only")
 
 
 def run(args: argparse.Namespace) -> int:
     from ..proof import Interrupted, measured, trained
 
     methods = chosen(args.methods or (QUICK if args.quick else METHODS))
-    kinds = [kind for kind in ("style", "size") if not args.rewards or kind in args.rewards][: 1 if args.quick else None]
+    plan = {kind: names for kind, names in trained_on(methods, args.rewards or KINDS).items() if not (args.quick and kind == "size")}
     common = {**({"iterations": 20} if args.quick else {}), **parse_assignments(args.assignments)}
-    tracks: dict[str, dict[str, list]] = {}  # reward -> method -> one track a seed
-    for kind in kinds:
+    tracks = earlier(args.run_dir)
+    for kind, names in plan.items():
+        done: dict[str, list] = {}  # method -> one track a seed
         for seed in range(args.seeds):  # seed by seed, so that an interrupted comparison is one of fewer seeds
-            for name, (preset, against, changes) in methods.items():
+            for name in names:
+                preset, against, changes = methods[name]
                 config = load_preset(preset).with_changes(**{**changes, **common, "rewards": REWARDS[against][kind], "seed": seed, "checkpoint_every": 5, "keep_checkpoints": 10_000})
                 place = folder.Run(args.run_dir / kind / f"{_slug(name)}-{seed}")
                 # all are measured on the baseline's scale of rewards, which was trained first
@@ -64,11 +69,33 @@ def run(args: argparse.Namespace) -> int:
                     track = measured(trained(place, config), scale=scale, until=config.iterations)
                 except Interrupted as interrupted:
                     return interrupted.code
-                tracks.setdefault(kind, {}).setdefault(name, []).append(track)
+                done.setdefault(name, []).append(track)
                 print(f"{kind} {name} {seed}: reward {track[-1].reward:.2f}, looks {track[0].clip:.2f} to {track[-1].clip:.2f}", flush=True)
-            write(tracks, methods, args.run_dir)
+            tracks = {**tracks, kind: {**tracks.get(kind, {}), **done}}
+            write(tracks, args.run_dir)
     print((args.run_dir / "table.md").read_text())
     return 0
+
+
+def trained_on(methods: dict[str, tuple], kinds: Iterable[str]) -> dict[str, list[str]]:
+    """Kind of reward -> the methods whose baseline is trained on it, in KINDS' order. Raises UserError if there are none."""
+    found = {kind: [name for name, (_, against, _) in methods.items() if kind in REWARDS[against]] for kind in KINDS if kind in kinds}
+    found = {kind: names for kind, names in found.items() if names}
+    if not found:
+        there = "; ".join(f"{against}: {' or '.join(rewards)}" for against, rewards in REWARDS.items())
+        raise UserError(f"rewards: none of {', '.join(methods)} is trained on {', '.join(kinds)}. Their baselines are trained on {there}.", "rewards")
+    return found
+
+
+def earlier(where: Path) -> dict[str, dict[str, list]]:
+    """The tracks of an earlier comparison in this folder, which a later one of other methods or rewards adds to."""
+    from ..evaluation import Measure
+
+    kept = where / "results.json"
+    if not kept.exists():
+        return {}
+    tracks = json.loads(kept.read_text())["tracks"]
+    return {kind: {name: [[Measure(**m) for m in track] for track in found] for name, found in methods.items() if name in METHODS} for kind, methods in tracks.items()}
 
 
 def chosen(names: Iterable[str]) -> dict[str, tuple]:
@@ -80,20 +107,21 @@ def chosen(names: Iterable[str]) -> dict[str, tuple]:
     return {name: method for name, method in METHODS.items() if name in wanted}
 
 
-def write(tracks: dict[str, dict[str, list]], methods: dict, where: Path) -> None:
+def write(tracks: dict[str, dict[str, list]], where: Path) -> None:
     """table.md, results.json and a figure a reward, from what has been measured so far."""
     from dataclasses import asdict
 
-    rows = [row for kind, found in tracks.items() for row in compare(kind, found, methods)]
+    rows = [row for kind, found in tracks.items() for row in compare(kind, found)]
     folder.write_atomically(where / "results.json", json.dumps({
         "rows": rows, "tracks": {kind: {name: [[asdict(m) for m in t] for t in ts] for name, ts in found.items()} for kind, found in tracks.items()},
     }, indent=1))
     lines = [
-        "| reward | method | against | seeds | reward gained | looks kept of base | more looks at equal reward: clip | pixels | more reward at equal looks: clip | pixels |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| reward | method | against | seeds | reward gained | looks kept of base | more looks at equal reward: clip | pixels | more reward at equal looks: clip | pixels "
+        f"| looks kept at {GAIN:.0%} of what the other had gained when it kept {LEFT:.0%}: clip | pixels |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
-        shown = [_spread(r[key]) for key in ("more_looks_clip", "more_looks_pixels", "more_reward_clip", "more_reward_pixels")]
+        shown = [_spread(r[key]) for key in ("more_looks_clip", "more_looks_pixels", "more_reward_clip", "more_reward_pixels", "kept_clip", "kept_pixels")]
         if r["method"] == r["against"]:
             shown = ["" for _ in shown]
         gain = f"{_mean(r['gain']):.2f}"
@@ -103,18 +131,19 @@ def write(tracks: dict[str, dict[str, list]], methods: dict, where: Path) -> Non
         folder.write_atomically(where / f"{kind}.html", figure(kind, found))
 
 
-def compare(kind: str, found: dict[str, list], methods: dict) -> list[dict]:
+def compare(kind: str, found: dict[str, list]) -> list[dict]:
     """One row a method; every value is a list over the seeds that it and its baseline both have."""
-    from ..proof import at_equal_reward, gain_at_equal_variety
+    from ..proof import at_equal_reward, gain_at_equal_variety, kept_near_gain
 
     rows = []
     for name, tracks in found.items():
-        against = methods[name][1]
+        against = METHODS[name][1]
         pairs = list(zip(tracks, found[against]))
         row = {"reward": kind, "method": name, "against": against, "gain": [t[-1].reward - t[0].reward for t, _ in pairs], "kept": [t[-1].clip / t[0].clip for t, _ in pairs]}
         for space in ("clip", "pixels"):
             row[f"more_looks_{space}"] = [at_equal_reward(t, b, space) for t, b in pairs]
             row[f"more_reward_{space}"] = [gain_at_equal_variety(t, b, space) for t, b in pairs]
+            row[f"kept_{space}"] = [kept_near_gain(t, b, space, left=LEFT, gain=GAIN) for t, b in pairs]
         rows.append(row)
     return rows
 
@@ -143,8 +172,11 @@ def _mean(values: list[float]) -> float:
 
 
 def _spread(values: list[float]) -> str:
-    """Mean (smallest to largest), in per cent."""
-    return f"{_mean(values):.0%} ({min(values):.0%} to {max(values):.0%})"
+    """Mean (smallest to largest), in per cent; of the seeds that came so far."""
+    known = [v for v in values if isfinite(v)]
+    if not known:
+        return "not reached"
+    return f"{_mean(known):.0%} ({min(known):.0%} to {max(known):.0%}){'' if len(known) == len(values) else f', {len(known)} of {len(values)}'}"
 
 
 def _slug(name: str) -> str:
