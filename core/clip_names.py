@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from . import places
 from .config import MODELS
 from .errors import UserError
 
@@ -29,19 +30,19 @@ def check_likeness(name: str) -> None:
         why = "its weights come as pickle only, which could run code, and are never opened"
         raise UserError(f"perceptual: DreamSim is not available: {why}. Use clip, with a large CLIP as clip_model.", "perceptual")
     if name != "clip":
-        raise UserError(f"perceptual: {name!r} is no likeness measure. Use clip.", "perceptual")
+        raise UserError(f"perceptual: {places.quoted(name)} is no likeness measure. Use clip.", "perceptual")
 
 
 def clip_source(name: str) -> str:
     """The embedded CLIP's folder, a folder as given, or a hub name. Raises UserError if it is none of them."""
     if name == EMBEDDED:
         return str(MODELS / EMBEDDED)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = places.folder(name)
+    if folder:
         return str(folder)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if places.is_hub_name(name):
         return name
-    raise UserError(f"clip_model: {name!r} is neither {EMBEDDED} nor a folder here nor a hub name. Use {EMBEDDED}, a folder, or owner/name.", "clip_model")
+    raise UserError(f"clip_model: {places.quoted(name)} is neither {EMBEDDED} nor a folder here nor a hub name. Use {EMBEDDED}, a folder, or owner/name.", "clip_model")
 
 
 def check_clip(name: str) -> None:

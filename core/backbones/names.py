@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+from .. import places
 from ..config import MODELS
 from ..errors import UserError
 
@@ -23,14 +25,14 @@ AT_ROOT = {"unet": "config.json", "scheduler": "scheduler_config.json"}  # old D
 def model_path(name: str) -> str:
     """The embedded model's folder, a folder as given, or a hub name. Raises UserError that says what is missing."""
     embedded = MODELS / name
-    if "/" not in name and "\\" not in name and (embedded / "model_index.json").exists():
+    if "/" not in name and "\\" not in name and os.path.exists(embedded / "model_index.json"):
         return str(embedded)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = places.folder(name)
+    if folder:
         return str(folder)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if places.is_hub_name(name):
         return name
-    raise UserError(f"model: {name!r} is neither an embedded model nor a folder here nor a hub name. Use emoji-sd3, a folder, or owner/name.", "model")
+    raise UserError(f"model: {places.quoted(name)} is neither an embedded model nor a folder here nor a hub name. Use emoji-sd3, a folder, or owner/name.", "model")
 
 
 def check_model(name: str) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from core import places
 from core.backbones.names import PIPELINES, check_model, model_path
 from core.clip_names import check_clip, check_likeness
 from core.config import FIELDS, MODELS, NAME, PRESET_GROUPS, RunConfig, build, preset_names, preset_words, problems
@@ -93,8 +94,8 @@ def surroundings(values: dict[str, Any]) -> list[UserError]:
 
 
 def _reward_file(name: str) -> None:
-    if not Path(name).is_file():
-        raise UserError(f"reward_file: {name} is not a file. Name a Python file with a function score(images, prompts).", "reward_file")
+    if not os.path.isfile(name):
+        raise UserError(f"reward_file: {places.quoted(name)} is not a file. Name a Python file with a function score(images, prompts).", "reward_file")
 
 
 def _suits(field: str, values: dict[str, Any]) -> None:
@@ -140,7 +141,7 @@ def model_place(model: str) -> dict[str, Any]:
         check_model(model)
     except UserError as error:
         return {"here": False, "hub": False, "words": words("model", str(error))}
-    if (MODELS / model).is_dir() or Path(model).expanduser().is_dir():
+    if os.path.isdir(model_path(model)):
         return {"here": True, "hub": False, "words": "Ready"}
     owner, _, repo = model.partition("/")
     if (_hub_cache() / f"models--{owner}--{repo}").is_dir():
