@@ -44,6 +44,8 @@ from .sampling.rollout import Trajectories
 
 __all__ = ["BASE", "SAMPLE", "TRAIN", "Diverged", "Group", "Iteration", "Trainer"]
 
+REMEMBERED = ("memory", "finished")  # features of pictures that a checkpoint holds
+
 
 @dataclass
 class Group:
@@ -85,7 +87,7 @@ class Trainer(Sampler):
         self.optimizer = torch.optim.AdamW(self.adapter.values(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=config.weight_decay)
         self.reward_std, self.bonus_scale = RunningStd(), RunningScale()
         self.history = PromptStatistics(config.adv_history_size, min(config.adv_history_min, config.adv_history_size))
-        self.memory = Memory()
+        self.memory, self.finished = Memory(), Memory(config.group_size)
         self.start: int | None = None  # HRF-D's choice, kept for hrfd_refresh_every iterations
         self.scales: dict[int, float] = {}  # per mapped prompt, from the base measure: what variety is measured by
         self.seconds: dict[str, float] = {}
@@ -133,6 +135,8 @@ class Trainer(Sampler):
         if not images.isfinite().all():
             raise Diverged("A picture")
         group = self.judge(prompts, seeds, images)
+        with self._phase("diversity"):
+            finished = {} if anchors is None else self._finished(chosen, anchors)
 
         with self._all_or_nothing():
             combined = combine(
@@ -146,13 +150,13 @@ class Trainer(Sampler):
             with self._phase("update"):
                 learned = self._learn(paths, conditions, seeds, weights, updates, planned, mask)
 
-        vendi = torch.cat([variety(d[None], self.scales.get(p)) for p, d in zip(prompts, group.distances)])
+        vendi = self._variety(group, chosen, finished)
         sizes = [torch.bincount(labels) for labels in group.labels]
         metrics = {
             "reward": group.quality.mean().item(),
             "reward_raw": {name: values.nanmean().item() for name, values in group.raw.items()},  # NaN: not scored
-            "vendi": vendi.mean().item(),
-            "vendi_by_prompt": {str(p): vendi[[q == p for q in prompts]].mean().item() for p in chosen},
+            "vendi": float(np.mean(list(vendi.values()))),
+            "vendi_by_prompt": {str(p): value for p, value in vendi.items()},
             "distance": mean_pairwise(group.distances).mean().item(),
             "clusters": float(np.mean([len(s) for s in sizes])),
             "largest_share": float(np.mean([s.max().item() / G for s in sizes])),
@@ -179,6 +183,27 @@ class Trainer(Sampler):
             self.start = self.dynamic_start(iteration, prompts, anchors, score, self.perceptual.embed)
             planned = self.plan(iteration, self.start)
         return planned, anchors if config.hrf_start == "anchor_renoise" else None
+
+    def _finished(self, prompts: list[int], anchors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Features (n, F) of the finished pictures that each prompt adds to those known: its anchors, and pictures of the base before the first."""
+        found = {}
+        for prompt, latents in zip(prompts, anchors.split(self.config.hrf_anchors_per_prompt)):
+            images = self.decode(latents)
+            if self.finished.of(prompt) is None:
+                base = self.pictures(prompt, self.seeds(BASE, 0, prompt, self.config.group_size), purpose=BASE, base=True)
+                images = torch.cat([base, images])
+            found[prompt] = self.perceptual.embed(images)
+        return found
+
+    def _variety(self, group: Group, chosen: list[int], finished: dict[int, torch.Tensor]) -> dict[int, float]:
+        """Effective number of looks of G pictures of each prompt.
+
+        Pictures that go on from one anchor are alike by construction, so there the last G finished pictures are taken.
+        """
+        for prompt, features in finished.items():
+            self.finished.remember(features[None], [prompt])
+        distances = {p: pairwise(self.finished.of(p)[None]) if p in finished else group.distances[[q == p for q in group.prompts]] for p in chosen}
+        return {p: variety(d, self.scales.get(p)).mean().item() for p, d in distances.items()}
 
     def _subset(self, group: Group) -> torch.Tensor | None:
         """(P, G) pictures to learn from, None for all."""
@@ -343,8 +368,8 @@ class Trainer(Sampler):
             self.settled = None
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """LoRA, optimizer moments and remembered features by name, for a checkpoint."""
-        out = {f"memory/{prompt}": known.numpy() for prompt, known in self.memory.state_dict().items()}
+        """LoRA, optimizer moments and remembered features (REMEMBERED) by name, for a checkpoint."""
+        out = {f"{kind}/{prompt}": known.numpy() for kind in REMEMBERED for prompt, known in getattr(self, kind).state_dict().items()}
         for name, parameter in self.adapter.items():
             out[f"lora/{name}"] = parameter.detach().cpu().numpy()
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -368,7 +393,9 @@ class Trainer(Sampler):
                 parameter = self.adapter[name]
                 value = torch.from_numpy(tensors[key].copy())
                 self.optimizer.state[parameter][kind] = value if kind == "step" else value.to(parameter.device)
-        self.memory.load_state_dict({key.removeprefix("memory/"): torch.from_numpy(tensors[key].copy()) for key in tensors if key.startswith("memory/")})
+        for kind in REMEMBERED:
+            named = {key.removeprefix(f"{kind}/"): torch.from_numpy(tensors[key].copy()) for key in tensors if key.startswith(f"{kind}/")}
+            getattr(self, kind).load_state_dict(named)
         self._load_scalars(scalars)
 
     def _load_scalars(self, scalars: dict) -> None:

@@ -62,6 +62,10 @@ class Memory:
         for prompt, group in _rows(features, prompts):
             self._features[prompt] = torch.cat([self._features.get(prompt, group[:0]), group])[-self.size :]
 
+    def of(self, prompt: int) -> Tensor | None:
+        """What is remembered of a prompt, (n, F) float32, oldest first; None if nothing is."""
+        return self._features.get(prompt)
+
     def state_dict(self) -> dict[str, Tensor]:
         """Prompt index as text -> features (n, F) float32, oldest first."""
         return {str(prompt): known.clone() for prompt, known in self._features.items()}

@@ -65,16 +65,18 @@ def test_trainer_executes_the_plan(make_trainer, monkeypatch):
 
 def test_late_start_goes_on_from_the_anchor(make_trainer):
     """Nothing is drawn before the start, every member of a group shares its anchor, and pictures stay near it at a late start."""
-    trainer = make_trainer(steps=6, window="hrf_latter", hrf_anchors_per_prompt=2, prompts_per_iteration=1)
+    trainer = make_trainer(steps=6, window="hrf_latter", hrf_anchors_per_prompt=2, prompts_per_iteration=1, prompts=["cat"])
     called = []
     plain = trainer.backbone.velocity
     trainer.backbone.velocity = lambda x, i, *a, **k: (called.append(i), plain(x, i, *a, **k))[1]
-    made = trainer.iterate(1)
-    start = trainer.plan(1).start
+    trainer.iterate(1)
+    called.clear()
+    made = trainer.iterate(2)
+    start = trainer.plan(2).start
     assert called.count(0) == 1  # the anchors' own rollout
     assert start >= 3 and made.metrics["window"] == [start, list(range(start, 5))]
     assert len(made.group.prompts) == 2 and len(set(made.group.seeds)) == len(made.group.seeds)
-    anchors = trainer.anchors(1, [made.group.prompts[0]])
+    anchors = trainer.anchors(2, [made.group.prompts[0]])
     assert anchors.shape[0] == 2 and not torch.equal(anchors[0], anchors[1])
 
 
@@ -135,3 +137,26 @@ def test_past_rewards_are_rewards_and_not_ranks_within_their_group(make_trainer)
     for prompt, rewards in zip(past["prompts"], past["rewards"]):
         assert rewards == pytest.approx(qualities[prompt])
         assert abs(np.mean(rewards)) > 1e-3
+
+
+def test_late_starts_are_judged_by_finished_pictures(make_trainer):
+    """Pictures of one anchor are alike by construction: their variety says nothing of the policy's."""
+    trainer = make_trainer(steps=6, window="hrf_latter", hrf_anchors_per_prompt=2, prompts_per_iteration=1, group_size=4, updates_per_iteration=1, prompts=["cat"])
+    anchors = {}
+    plain = trainer.anchors
+    trainer.anchors = lambda number, prompts: anchors.setdefault(number, plain(number, prompts))
+    prompt = None
+    for number in (1, 2):
+        made = trainer.iterate(number)
+        assert prompt in (None, made.group.prompts[0])
+        prompt = made.group.prompts[0]
+        latest = trainer.perceptual.embed(trainer.decode(anchors[number]))
+        if number == 1:  # two of the base, then the two anchors
+            base = trainer.perceptual.embed(trainer.pictures(prompt, trainer.seeds(sampler.BASE, 0, prompt, 4), purpose=sampler.BASE, base=True))
+            expected = torch.cat([base[2:], latest])
+            first = latest
+        else:
+            expected = torch.cat([first, latest])
+        kernel = (expected.double() @ expected.double().T).cpu()
+        levels = torch.linalg.eigvalsh(kernel / len(kernel)).clamp(min=1e-300)
+        assert made.metrics["vendi"] == pytest.approx(torch.exp(-(levels * levels.log()).sum()).item(), rel=1e-4)
