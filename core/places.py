@@ -21,6 +21,6 @@ def is_hub_name(name: str) -> bool:
     return _HUB.fullmatch(name) is not None
 
 
-def quoted(name: str) -> str:
-    """A name that was typed, in quotation marks and on one line, cut to 60 letters."""
-    return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
+def quoted(name: object) -> str:
+    """What was given as a name, in quotation marks and on one line, cut to 60 letters."""
+    return repr(f"{name[: _LONGEST - 1]}…" if isinstance(name, str) and len(name) > _LONGEST else name)
