@@ -13,13 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 from .config import RunConfig
 from .diversity.looks import Looks
 from .diversity.metrics import variety
 from .diversity.projection import Pca
+from .pictures import to_uint8
 from .runs.folder import write_atomically
 from .training import BASE, Trainer
+
+
+FRAMES, FRAME = 16, 96  # of a film: at most so many, so many pixels wide
 
 
 @dataclass
@@ -48,6 +53,23 @@ def picture_prompt(trainer: Trainer, prompt: int, count: int, done: Callable[[in
         parts.append(trainer.pictures(prompt, seeds[start : start + size], purpose=BASE, base=True))
         done(min(count, start + size))
     return seeds, torch.cat(parts)
+
+
+def film(trainer: Trainer, prompt: int) -> bytes:
+    """What each denoising step leaves of the first base picture of `prompt`, from noise to clean: square frames side by side
+    in one WebP, one for each of the T steps or, of many, FRAMES evenly spread ones with the first and the last.
+    """
+    with trainer.backbone.reference():
+        path = trainer.sample(trainer.conditions([prompt], 1), trainer.seeds(BASE, 0, prompt, 1), stochastic=trainer.config.trainable_steps)
+        left = torch.cat([path.next_latents[0], path.final])  # (T, C, H, W)
+        steps = np.linspace(0, len(left) - 1, min(len(left), FRAMES)).round().astype(int)
+        images = to_uint8(trainer.decode(left[torch.as_tensor(steps)]))
+    strip = Image.new("RGB", (FRAME * len(images), FRAME))
+    for n, image in enumerate(images):
+        strip.paste(ImageOps.fit(Image.fromarray(image), (FRAME, FRAME)), (FRAME * n, 0))
+    buffer = io.BytesIO()
+    strip.save(buffer, "WEBP", quality=85)
+    return buffer.getvalue()
 
 
 def variety_at(distances: torch.Tensor, size: int, scale: float) -> float:

@@ -139,6 +139,8 @@ class Worker:
             seeds, images = base.picture_prompt(trainer, prompt, config.base_pictures, done)
             raw[prompt] = trainer.rewards(images, [config.prompts[prompt]] * len(seeds)).raw
             features = trainer.perceptual.embed(images)
+            if not turn:
+                folder.write_atomically(self.run.film, base.film(trainer, prompt))
             rows[prompt] = (seeds, images, features)
         trainer.rewards.fit_scale({name: torch.cat([r[name] for r in raw.values()]) for name in config.rewards})
         self.db.set_status(phase="map", message="Finding the looks", done=0, total=0)

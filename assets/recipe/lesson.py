@@ -156,6 +156,8 @@ def record(source: Run, path: Path, *, every: int | None, until: int, base: int,
     """Write `source` up to iteration `until` into the new folder `path`. `every`: see kept_iterations."""
     path.mkdir(parents=True)
     write_atomically(path / "config.yaml", source.config().to_yaml())
+    if source.film.exists():
+        write_atomically(Run(path).film, small(source.film.read_bytes(), quality))
     with source.database(readonly=True) as db, Run(path).database() as target:
         target.set_status(state="replay")
         last = copy_facts(db, target, until)

@@ -75,6 +75,8 @@ def _copy(run: Run, new: Run, at: int) -> None:
     """The checkpoint, the yardstick of the base, and the database without what came after `at`."""
     for file in ("base.npz", "rewards.json"):
         shutil.copy2(run.path / file, new.path / file)
+    if run.film.exists():
+        shutil.copy2(run.film, new.film)
     new.export.mkdir()
     shutil.copytree(checkpoints.path(run, at), new.checkpoints / f"{at:06d}")
     source = f"{(run.path / 'run.db').absolute().as_uri()}?mode=ro"

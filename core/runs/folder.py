@@ -60,6 +60,11 @@ class Run:
     def log(self) -> Path:
         return self.path / "log.txt"
 
+    @property
+    def film(self) -> Path:
+        """One base picture after each denoising step, side by side; runs of older versions have none."""
+        return self.path / "film.webp"
+
     def exists(self) -> bool:
         return self.config_file.exists()
 

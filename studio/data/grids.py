@@ -74,6 +74,14 @@ def path(run: Run, file: str) -> Path:
     return place
 
 
+def remove(run: Run, file: str) -> None:
+    """Delete a kept grid for good. Raises UserError."""
+    try:
+        path(run, file).unlink()
+    except OSError as error:
+        raise UserError(f"{file} cannot be deleted ({error.strerror}). Check the folder's permissions.", "picture") from None
+
+
 def _row(place: Path) -> dict[str, Any]:
     with Image.open(place) as picture:
         facts = {key.removeprefix("manymodes:"): str(value) for key, value in picture.text.items() if key.startswith("manymodes:")}

@@ -179,7 +179,7 @@ def _turn(c: Recorded, turn: dict[str, Any], end: int) -> dict[str, Any]:
         "action": {"label": f"Turn β to {_number(turn['new'])}", "kind": "play"},
         "after": f"{'The looks return' if back else 'The looks do not return'}: from {change} in {n} iterations, at a mean reward of {_number(after['reward_mean'])}.",
         "kept": _kept(c),
-        "dial": {"old": turn["old"], "new": turn["new"], "iteration": turn["iteration"]},
+        "dials": [_bonus(turn["old"], turn["new"], turn["iteration"])],
         "view": "turn",
         "run": PREFIX + COLLAPSE,
         "from": end,
@@ -200,9 +200,16 @@ def _again(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
         "title": "Turn the dials",
         "sentence": f"Start again with a diversity bonus β of {_number(beta)}, which pays extra for a rare look, and a leash on the first {leash} steps.",
         "action": {"label": "Start again", "kind": "play"},
-        "after": _fallen(d) + f"; reward alone left {c.row(end)['variety']:.1f} at {end}.",
+        "after": (
+            f"{_fallen(d)}, at a mean reward of {d.rows[-1]['reward_mean']:.1f}; "
+            f"reward alone left {c.row(end)['variety']:.1f} at {end}, at a mean reward of {c.row(end)['reward_mean']:.1f}."
+        ),
         "kept": _kept(d),
-        "dial": {"old": c.config.creative_beta, "new": beta, "iteration": 1},
+        "dials": [
+            _bonus(c.config.creative_beta, beta, 1),
+            {"label": "Leash length", "symbol": "K", "old": c.config.sa_reg_steps, "new": leash, "high": d.config.steps, "digits": 0, "iteration": 1},
+        ],
+        "beside": {"words": "reward alone", "path": [[r["iteration"], r["variety"]] for r in c.rows if r["iteration"] <= end]},
         "view": "turn",
         "run": PREFIX + DIVERSE,
         "from": 0,
@@ -211,9 +218,13 @@ def _again(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
         "notes": [
             "The same model, the same prompt, the same reward and the same seeds; only the two dials differ.",
             "A picture is paid more when few others of its group look like it. The next step shows what the leash does.",
-            f"The mean reward is {_number(d.rows[-1]['reward_mean'])} at the end; reward alone had {_number(c.row(end)['reward_mean'])} at iteration {end}.",
+            "Both runs narrow at first: the dotted line is reward alone, which goes on falling. Variety has its price in reward.",
         ],
     }
+
+
+def _bonus(old: float, new: float, iteration: int) -> dict[str, Any]:
+    return {"label": "Diversity bonus", "symbol": "β", "old": old, "new": new, "high": 3, "digits": 2, "iteration": iteration}
 
 
 def _fallen(d: Recorded) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from PIL import Image
+
 from core.config import LIVE, RunConfig
 from core.plan import plan
 from core.runs.database import Database
@@ -146,7 +148,7 @@ def _lane(config: RunConfig, levels: list[float] | None, first: int, after: int)
 
 def of_config(config: RunConfig) -> dict[str, Any]:
     """The schedule of a run that has not begun."""
-    return schedule(Course(((1, config),), config.iterations, {}), 1)
+    return schedule(Course(((1, config),), config.iterations, {}), 1) | {"film": 0}
 
 
 def of_run(run: Run, db: Database, changes: Mapping[str, Any] | None = None, since: int | None = None) -> dict[str, Any]:
@@ -164,7 +166,15 @@ def of_run(run: Run, db: Database, changes: Mapping[str, Any] | None = None, sin
         turns.append((at, dict(changes)))
     recorded = {r["iteration"]: (r["window"][0], r["window"][1]) for r in past.rows if r.get("window")}
     course = Course(_parts(config, turns), max(N, at if changes else newest, 1), recorded, _levels(db, config))
-    return schedule(course, at)
+    return schedule(course, at) | {"film": _frames(run)}
+
+
+def _frames(run: Run) -> int:
+    """How many pictures the run's film holds; 0 without one."""
+    if not run.film.exists():
+        return 0
+    with Image.open(run.film) as strip:
+        return strip.width // strip.height
 
 
 def _parts(config: RunConfig, turns: Iterable[tuple[int, dict[str, Any]]]) -> tuple[tuple[int, RunConfig], ...]:

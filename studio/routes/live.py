@@ -30,6 +30,12 @@ def add(api: APIRouter, place: Place) -> None:
         with place.reading(name) as db:
             return heads.head(place.run(name), db)
 
+    @api.get("/runs/{name}/pulse")
+    def pulse(name: str) -> dict:
+        """Whether there is news: asked more often than all the rest."""
+        with place.reading(name) as db:
+            return dict(db.row("SELECT (SELECT max(iteration) FROM iterations) AS iteration, (SELECT max(id) FROM events) AS event, state FROM status"))
+
     @api.get("/runs/{name}/info")
     def info(name: str) -> dict:
         with place.reading(name) as db:
@@ -78,6 +84,11 @@ def add(api: APIRouter, place: Place) -> None:
     @api.get("/runs/{name}/grids/{file}")
     def grid(name: str, file: str) -> FileResponse:
         return FileResponse(grids.path(place.run(name), file), media_type="image/png", filename=f"{name}-{file}")
+
+    @api.post("/runs/{name}/grids/{file}/delete")
+    def remove(name: str, file: str) -> dict:
+        grids.remove(place.run(name), file)
+        return {"deleted": file}
 
     @api.get("/runs/{name}/pictures/{number}")
     def picture(name: str, number: int) -> dict:

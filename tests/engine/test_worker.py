@@ -1,5 +1,6 @@
 """What a worker writes, and that a killed or stopped run goes on bit by bit."""
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 from working import answers, events, metrics, pictures, reading, same_weights, send, status, work
 
@@ -55,6 +57,14 @@ def test_run_is_written_whole(new_run):
                 [sum(b["look"] == k for b in base) / 24 for k in [*range(len(looks)), -1]]
             )
             np.testing.assert_allclose(np.linalg.norm(unpack(r["embedding"] for r in base), axis=1), 1, atol=2e-3)
+        # the film ends with the first base picture, and begins with something else
+        first = np.array(Image.open(io.BytesIO(db.row("SELECT thumb FROM pictures WHERE kind = 'base' AND prompt = 0 AND position = 0")[0])), dtype=float)
+        with Image.open(run.film) as film:
+            T, side = run.config().steps, film.height
+            assert film.width == T * side
+            frames = [film.convert("RGB").crop((n * side, 0, (n + 1) * side, side)).resize(first.shape[1::-1]) for n in range(T)]
+        off = [np.abs(np.array(frame, dtype=float) - first).mean() for frame in frames]
+        assert off[-1] < 12 and off[0] > 1.5 * off[-1]
         # 0 is the base's mean and 1 its spread
         rewards = np.array([r["reward"] for r in db.rows("SELECT reward FROM pictures WHERE kind = 'base'")])
         assert rewards.mean() == pytest.approx(0, abs=1e-3) and rewards.std() == pytest.approx(1, abs=1e-3)

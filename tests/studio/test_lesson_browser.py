@@ -68,12 +68,17 @@ def test_the_first_start_opens_the_first_step_and_space_walks_to_the_end(studio,
     key(page, "ArrowRight")
 
     # the fourth: the dial is seen, greyed; the rest of the run is known only once it plays
-    expect(page.locator(".mm-lesson .mm-dials output")).to_have_text(f"{steps[3]['dial']['old']:.2f}")
-    expect(page.locator(".mm-lesson .mm-dials input")).to_be_disabled()
+    dials = page.locator(".mm-lesson .mm-dials output")
+    expect(dials).to_have_text([f"{d['old']:.{d['digits']}f}" for d in steps[3]["dials"]])
+    expect(page.locator(".mm-lesson .mm-dials input:enabled")).to_have_count(0)
     page.wait_for_function(f"manymodes.state.head?.newest === {steps[3]['until']} && !manymodes.state.head.turns.length")
     key(page, " ")
-    expect(page.locator(".mm-lesson .mm-dials output")).to_have_text(f"{steps[3]['dial']['new']:.2f}", timeout=20000)
+    expect(dials).to_have_text([f"{d['new']:.{d['digits']}f}" for d in steps[3]["dials"]], timeout=20000)
     page.wait_for_function(f"manymodes.state.head.newest === {steps[3]['to']}")
+    # no chart tells what has not been played yet
+    label = page.locator(".mm-lesson .mm-shares svg[role=img]").get_attribute("aria-label")
+    assert int(re.search(r"at iteration (\d+)", label)[1]) < steps[3]["to"]
+    expect(page.locator(".mm-lesson .mm-beside svg")).to_have_attribute("aria-label", re.compile(f"reward alone ended with {steps[3]['beside']['path'][-1][1]:.1f}"))
     key(page, "ArrowRight")  # on, also while it plays
 
     # the fifth: the schedule map, without and with the leash

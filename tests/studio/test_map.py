@@ -103,6 +103,13 @@ def test_a_kept_grid_holds_its_pictures_and_where_they_come_from(tmp_path):
     inside = (2, 2, 94, 94)  # a hairline is drawn around it
     assert np.abs(np.asarray(tile.crop(inside), int) - np.asarray(first.crop(inside), int)).max() == 0
     assert not list((run.path / "grids").glob(".*"))
+    # one can be deleted, and nothing else
+    grids.remove(run, again["file"])
+    assert {g["file"] for g in grids.kept(run)} == {told["file"], third["file"]}
+    for wrong in (again["file"], "../config.yaml", "../run.db"):
+        with pytest.raises(UserError):
+            grids.remove(run, wrong)
+    assert run.exists() and (run.path / "run.db").exists()
 
 
 @pytest.mark.parametrize("file", ["../config.yaml", "config.yaml", "20260101-000000-3-pictures.png", "..%2frun.db", ".png", "a/b.png"])

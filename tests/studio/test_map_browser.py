@@ -117,6 +117,13 @@ def test_draw_around_dots_and_keep_them(studio, page):
     assert row.locator("img").evaluate("async i => { await i.decode(); return i.naturalWidth }") > 300
     page.keyboard.press("Escape")
     expect(page.locator(".mm-pictures h2")).to_have_text("Selection")  # Esc closed the list, no more
+    # deleting cannot be undone: the first press only asks
+    page.locator("#mm-grids").click()
+    row.get_by_role("button", name="Delete").click()
+    assert kept[0].exists()
+    row.get_by_role("button", name="Delete for good").click()
+    expect(page.locator("#mm-grids")).to_be_hidden()
+    assert not kept[0].exists()
     page.keyboard.press("Escape")
     expect(page.locator(".mm-pictures h2")).to_have_text("Newest pictures")
     assert "sel=" not in page.url
@@ -173,6 +180,8 @@ def test_all_prompts_layouts_and_the_table(studio, page):
     expect(page.locator(".mm-map .chip").first).to_contain_text(re.compile(r"cat\d\.\d of \d\.\d looks"))
     expect(page.locator(".mm-pictures .sub").first).to_contain_text("48 for all prompts")
     assert "prompt=all" in page.url
+    expect(page.locator(".mm-shares .sub")).to_contain_text("largest of each prompt first, mean of 2 prompts")
+    expect(page.locator(".mm-shares svg[role=img]")).to_have_attribute("aria-label", re.compile(r"1st look \d+ %, 2nd look"))
     page.reload()
     page.wait_for_function("window.manymodes?.mapDrawn?.dots === 240 + 8 * 48", timeout=15000)
     page.select_option("#mm-prompt", "1")

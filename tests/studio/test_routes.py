@@ -95,6 +95,19 @@ def test_a_link_out_of_the_runs_folder_is_no_run(studio, tmp_path):
     (studio.runs / "inside").unlink()
 
 
+def test_the_pulse_beats_with_every_iteration_event_and_state(studio):
+    beat = lambda: studio.get("/api/runs/cats/pulse").json()  # noqa: E731
+    first = beat()
+    assert first["iteration"] == 8 and beat() == first
+    with folder.Run(studio.runs / "cats").database() as db:
+        event = db.add_event("state", 8, state="resumed")
+        assert beat() == first | {"event": event}
+        state = db.status()["state"]
+        db.set_status(state="paused")
+        assert beat()["state"] == "paused"
+        db.set_status(state=state)
+
+
 def test_commands(studio):
     def send(body):
         return studio.post("/api/runs/cats/commands", json=body, headers=OWN)

@@ -7,6 +7,7 @@ import json
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from PIL import Image
 from sample_run import write_run
 
 from core.config import build, load_preset, preset_names
@@ -130,6 +131,19 @@ def test_schedule_of_a_run_over_its_route(client):
     assert turned["now"]["iteration"] == 8 and turned["now"]["trained"] == list(range(9)) and turned["lanes"][-1]["leash"] == 3
     assert turned["rows"][:4] == found["rows"][:4]  # what is past stays
     assert client.get("/api/runs/turned/schedule").json() == found
+
+
+def test_a_film_is_told_and_served_where_there_is_one(client, tmp_path):
+    run = write_run(tmp_path / "filmed", iterations=1)
+    with run.database(readonly=True) as db:
+        assert schedule.of_run(run, db)["film"] == 0 == schedule.of_config(build({}))["film"]
+        Image.new("RGB", (7 * 32, 32)).save(run.film)
+        assert schedule.of_run(run, db)["film"] == 7
+    assert client.get("/api/runs/turned/film.webp").status_code == 404
+    app = FastAPI()
+    app.include_router(routes(tmp_path, lambda run, **_: None))
+    served = TestClient(app).get("/api/runs/filmed/film.webp")
+    assert served.headers["content-type"] == "image/webp" and served.content == run.film.read_bytes()
 
 
 def test_settings_that_do_not_go_together_are_refused_with_the_config_s_own_sentence(client):

@@ -5,6 +5,7 @@ import { Dots, decode } from './dots.js';
 import { readSelection, writeSelection } from './selection.js';
 
 const POLL = 1000; // milliseconds
+const PULSE = 250; // milliseconds between two looks at whether a live run has news, so that it is seen before the next poll
 const LOST_AFTER = 3; // failed polls
 const query = new URLSearchParams(location.search);
 
@@ -36,8 +37,8 @@ export const state = {
 
 const listeners = {};
 /**
- * Call `f` whenever one of `names` happens: run, head (every poll), info, rows, turns, base, dots, view, sel, point, theme, screen,
- * lost, runs, fit, draft (state.draft holds settings that Setup should show),
+ * Call `f` whenever one of `names` happens: run, newest (a new iteration is known of, its row is not here yet), head (every poll), info,
+ * rows, turns, base, dots, view, sel, point, theme, screen, lost, runs, fit, draft (state.draft holds settings that Setup should show),
  * preset (state.preset is the name of a shipped preset that Setup should choose).
  */
 export function on(names, f) {
@@ -49,21 +50,23 @@ export function emit(name) {
 
 // --- talking to the server ----------------------------------------------------------------------------------------
 async function request(path, options = {}) {
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options).catch(() => {
+    throw new Error('The studio’s server does not answer.');
+  });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({ error: `The studio answered ${answer.status}.` }));
   throw Object.assign(new Error(problem.error || 'The studio could not answer.'), { field: problem.field, status: answer.status });
 }
 export const get = async (path) => (await request(path)).json();
 export const getBinary = async (path) => decode(await (await request(path)).arrayBuffer());
-export const post = async (path, body = {}) =>
-  (await request(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json();
+export const post = async (path, body = {}, more = {}) =>
+  (await request(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), ...more })).json();
 export const runPath = (rest) => `/api/runs/${encodeURIComponent(state.run)}/${rest}`;
 export const thumb = (id) => runPath(`thumb/${id}.webp`);
 
 /** Ask the trainer for something, then look at once whether it took it. */
 export async function command(body) {
-  const answer = await post(runPath('commands'), body);
+  const answer = await post(runPath('commands'), body, { keepalive: true }); // it arrives also if the page is reloaded at once
   poll();
   return answer;
 }
@@ -167,6 +170,30 @@ export async function poll() {
   }
 }
 
+let pulse = null, // what was felt when everything was last asked for
+  felt = 0,
+  feeling = false;
+
+/** A live run's newest iteration, event and state: when they change, everything is asked for at once, though never twice a second. */
+async function feel() {
+  if (feeling || busy || document.hidden || !state.head?.alive || performance.now() - felt < POLL) return;
+  feeling = true;
+  try {
+    const { run } = state;
+    const now = JSON.stringify([run, await get(runPath('pulse'))]);
+    if (pulse !== null && now !== pulse && run === state.run) {
+      felt = performance.now();
+      poll();
+    }
+    pulse = now;
+  } catch {
+    // the poll finds out what is wrong
+  } finally {
+    feeling = false;
+  }
+}
+setInterval(feel, PULSE);
+
 async function look() {
   if (!state.run) return findRun();
   const opening = openings,
@@ -181,16 +208,20 @@ async function look() {
     const info = await get(runPath('info'));
     if (opening !== openings) return undefined;
     state.info = info;
-    if (state.prompt === null || !info.prompts[state.prompt]) state.prompt = (info.prompts.find((p) => p.mapped) || { prompt: 0 }).prompt;
+    const mapped = info.prompts.filter((p) => p.mapped);
+    if (state.prompt === null || !info.prompts[state.prompt]) state.prompt = (mapped[0] || { prompt: 0 }).prompt;
+    state.all &&= mapped.length !== 1; // one prompt is all there are
     emit('info');
     await loadMap();
     if (opening !== openings) return undefined;
   }
-  await loadRows(opening);
-  if (opening !== openings) return undefined;
-  if (turned) emit('turns');
-  emit('head');
-  return loadDots();
+  if (!before || before.newest !== head.newest) emit('newest');
+  const rows = loadRows(opening).then(() => {
+    if (opening !== openings) return;
+    if (turned) emit('turns');
+    emit('head');
+  });
+  return Promise.all([rows, loadDots()]);
 }
 
 /** What was known when the run had come to iteration `until`. */

@@ -16,11 +16,12 @@ export function dials(root) {
   const main = [slider(BONUS), slider(LEASH), noise(), trainingWindow()],
     more = [...MORE.map((row) => slider(row)), strength()];
   const summary = h('span', { class: 'sum' }),
+    turnable = h('span', { class: 'sub' }),
     when = h('span', { class: 'sub' }),
     place = h('div', {}),
     fixedNote = h('dl', { class: 'fixed' });
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Dials'), h('span', { class: 'sub' }, 'each takes effect next iteration')),
+    h('div', { class: 'hd' }, h('h2', {}, 'Dials'), turnable),
     h('div', { class: 'rows' }, main.map((row) => row.node)),
     h('div', { class: 'sched' }, h('div', { class: 'hd' }, h('h2', {}, 'Schedule map'), when), place),
     h('details', { class: 'more' }, h('summary', {}, 'More dials', summary), more.map((row) => row.node)),
@@ -29,6 +30,7 @@ export function dials(root) {
   const schedule = liveSchedule(place);
   const draw = () => {
     for (const row of [...main, ...more]) row.paint();
+    say(turnable, whether(state.head));
     const now = state.head?.dials;
     say(summary, now ? `learning rate ${plain(now.learning_rate)}, noise ${plain(now.noise_level)}` : '');
     say(when, state.head && !following() ? `as it was at iteration ${viewed()}` : 'noisy left, clean right');
@@ -37,6 +39,13 @@ export function dials(root) {
   };
   redraw(root, 'head info run theme dials', draw);
   redraw(root, 'view rows', draw);
+}
+
+/** Whether the dials can be turned now, and if not, why. */
+function whether(head) {
+  if (!head || head.alive) return 'each takes effect next iteration';
+  if (head.watched) return 'driven elsewhere';
+  return head.iteration < head.iterations ? 'resume the run to turn them' : 'as they were at the end';
 }
 
 /** Leash strength: a number, or auto. */

@@ -7,9 +7,13 @@ const FADED = 0.18; // of a dot outside the selection
 const KEPT = 2000; // glyphs
 const glyphs = new Map();
 
-/** The pixels of one glyph around its middle: places dx, dy, colours rgb (3 a pixel), opacity (0 to 1); reach in pixels. */
-function glyphOf(shape, fill, outline, radius, line) {
-  const key = `${shape} ${fill} ${outline} ${radius} ${line}`;
+/**
+ * The pixels of one glyph of that strength around its middle, those that hide the ground last: places dx, dy; colours rgb
+ * (3 a pixel) times their opacity, and how much of the ground shines through; from the `solid`-th on, whole pixels in
+ * `ink`; reach in pixels.
+ */
+function glyphOf(shape, fill, outline, radius, line, strength) {
+  const key = `${shape} ${fill} ${outline} ${radius} ${line} ${strength}`;
   if (glyphs.has(key)) return glyphs.get(key);
   if (glyphs.size > KEPT) glyphs.clear();
   const reach = Math.ceil(radius * 1.35 + line + 1);
@@ -24,37 +28,48 @@ function glyphOf(shape, fill, outline, radius, line) {
   const { data } = ctx.getImageData(0, 0, side, side);
   const inked = [];
   for (let i = 0; i < side * side; i++) if (data[4 * i + 3]) inked.push(i);
+  const hides = (i) => strength === 1 && data[4 * i + 3] === 255;
+  inked.sort((i, j) => hides(i) - hides(j));
+  const opacity = inked.map((i) => (data[4 * i + 3] / 255) * strength);
+  const words = new Uint32Array(data.buffer);
   const glyph = {
     reach,
     dx: Int16Array.from(inked, (i) => (i % side) - reach),
     dy: Int16Array.from(inked, (i) => Math.floor(i / side) - reach),
-    rgb: Uint8Array.from(inked.flatMap((i) => [data[4 * i], data[4 * i + 1], data[4 * i + 2]])),
-    opacity: Float32Array.from(inked, (i) => data[4 * i + 3] / 255),
+    rgb: Float32Array.from(inked.flatMap((i, n) => [0, 1, 2].map((c) => data[4 * i + c] * opacity[n] + 0.5))), // rounded, not cut off
+    through: Float32Array.from(opacity, (share) => 1 - share),
+    ink: Uint32Array.from(inked, (i) => words[i]),
+    solid: inked.filter((i) => !hides(i)).length,
+    width: 0,
+    steps: null, // places as steps in a picture of that width
   };
   glyphs.set(key, glyph);
   return glyph;
 }
 
-/** Lay a glyph over opaque pixels, its middle at (x, y). */
-function lay({ data, width, height }, glyph, x, y, strength) {
-  const { reach, dx, dy, rgb, opacity } = glyph;
-  const whole = x >= reach && y >= reach && x + reach <= width && y + reach <= height;
-  for (let i = 0; i < dx.length; i++) {
-    const px = x + dx[i];
-    const py = y + dy[i];
-    if (!whole && (px < 0 || py < 0 || px >= width || py >= height)) continue;
-    const o = 4 * (py * width + px);
-    const share = opacity[i] * strength;
-    if (share === 1) {
-      data[o] = rgb[3 * i];
-      data[o + 1] = rgb[3 * i + 1];
-      data[o + 2] = rgb[3 * i + 2];
-      continue;
-    }
-    data[o] += (rgb[3 * i] - data[o]) * share;
-    data[o + 1] += (rgb[3 * i + 1] - data[o + 1]) * share;
-    data[o + 2] += (rgb[3 * i + 2] - data[o + 2]) * share;
+/** Lay a glyph over opaque pixels, its middle at (x, y). `bytes` and `words`: the pixels, width and height of them. */
+function lay({ bytes, words, width, height }, glyph, x, y) {
+  const { reach, dx, dy, rgb, through, ink, solid } = glyph;
+  if (glyph.width !== width) {
+    glyph.width = width;
+    glyph.steps = Int32Array.from(dx, (d, i) => dy[i] * width + d);
   }
+  const { steps } = glyph;
+  const middle = y * width + x;
+  const blend = (i) => {
+    const o = 4 * (middle + steps[i]);
+    const ground = through[i];
+    bytes[o] = bytes[o] * ground + rgb[3 * i];
+    bytes[o + 1] = bytes[o + 1] * ground + rgb[3 * i + 1];
+    bytes[o + 2] = bytes[o + 2] * ground + rgb[3 * i + 2];
+  };
+  if (x >= reach && y >= reach && x + reach <= width && y + reach <= height) {
+    for (let i = 0; i < solid; i++) blend(i);
+    for (let i = solid; i < steps.length; i++) words[middle + steps[i]] = ink[i];
+    return;
+  }
+  const inside = (i) => x + dx[i] >= 0 && y + dy[i] >= 0 && x + dx[i] < width && y + dy[i] < height;
+  for (let i = 0; i < steps.length; i++) if (inside(i)) blend(i);
 }
 
 /** The ground and the dashed outlines of the base. The canvas is opaque after it. */
@@ -81,26 +96,27 @@ export function drawGround(ctx, frame) {
  */
 export function drawDots(ctx, frame, base, trail, paint, ratio, chosen) {
   const pixels = ctx.getImageData(0, 0, ctx.canvas.width, ctx.canvas.height);
-  const put = (glyph, x, y, strength) => {
+  const { buffer } = pixels.data;
+  const ground = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer), width: pixels.width, height: pixels.height }; // clamping each write would cost time
+  const put = (glyph, x, y) => {
     const [px, py] = frame.place(x, y);
-    lay(pixels, glyph, Math.round(px * ratio), Math.round(py * ratio), strength);
+    lay(ground, glyph, Math.round(px * ratio), Math.round(py * ratio));
   };
   if (base) {
-    const ring = glyphOf(0, '', colour('--base'), 2.6 * ratio, ratio);
-    for (let i = 0; i < base.n; i++) if (base.x[i] === base.x[i]) put(ring, base.x[i], base.y[i], 0.55);
+    const ring = glyphOf(0, '', colour('--base'), 2.6 * ratio, ratio, 0.55);
+    for (let i = 0; i < base.n; i++) if (base.x[i] === base.x[i]) put(ring, base.x[i], base.y[i]);
   }
   for (const faded of chosen ? [true, false] : [false]) {
     for (const [group, age] of trail) {
-      const find = finder(paint, age, ratio);
-      const strength = faded ? FADED : paint.alpha(age);
-      for (const dot of group) if (dot.x === dot.x && (!chosen || chosen.has(dot.id) !== faded)) put(find(dot), dot.x, dot.y, strength);
+      const find = finder(paint, age, ratio, faded ? FADED : paint.alpha(age));
+      for (const dot of group) if (dot.x === dot.x && (!chosen || chosen.has(dot.id) !== faded)) put(find(dot), dot.x, dot.y);
     }
   }
   ctx.putImageData(pixels, 0, 0);
 }
 
-/** The glyph of a dot of that age; each kind of dot is looked up by words only once. */
-function finder(paint, age, ratio) {
+/** The glyph of a dot of that age and strength; each kind of dot is looked up by words only once. */
+function finder(paint, age, ratio, strength) {
   const known = new Map(); // ink -> glyph of each shape
   const css = (name) => (name.startsWith('--') ? colour(name) : name);
   const rim = paint.outline || !age ? css(paint.outline ?? '--halo') : '';
@@ -109,6 +125,6 @@ function finder(paint, age, ratio) {
     const shape = paint.shape(dot);
     let shapes = known.get(ink);
     if (!shapes) known.set(ink, (shapes = []));
-    return (shapes[shape] ??= glyphOf(shape, css(ink), rim, (age ? 4.2 : 5.2) * ratio, 1.1 * ratio));
+    return (shapes[shape] ??= glyphOf(shape, css(ink), rim, (age ? 4.2 : 5.2) * ratio, 1.1 * ratio, strength));
   };
 }

@@ -120,7 +120,7 @@ export function pictures(root) {
     emit('point');
   }
 
-  on('view head', load);
+  on('view newest head', load);
   on('sel', loadSelection);
   on('run', () => {
     [shown, chosen, key] = [null, null, ''];

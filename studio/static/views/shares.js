@@ -1,13 +1,14 @@
 // Is one look taking over: stacked shares over the iterations, the base model's shares as a hollow bar at the left, and a dotted
 // forecast of the next 40 iterations at the right, with how far off its past ones were.
 
-import { $, h, svg, glyphPath, lookColour, lookLetter, percent, NEW } from '../lib/dom.js';
+import { $, h, percent, say, svg } from '../lib/dom.js';
 import { area, group, ink, rect, stroke, text, through, turned } from '../lib/marks.js';
-import { state, on, get, viewed, newest, looksOf, promptInfo, runPath } from '../lib/store.js';
+import { state, on, get, viewed, newest, promptInfo, runPath } from '../lib/store.js';
 import { redraw } from './live.js';
 import { tableButton } from '../lib/table.js';
 import { thin } from './scrubber.js';
 import { marksOf } from './dials.js';
+import { subject } from './shares/subject.js';
 
 const L = 60,
   R = 82,
@@ -24,7 +25,11 @@ export function shares(root) {
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', root);
-  const later = redraw(plot, 'rows view theme run info turns', () => draw(plot));
+  const later = redraw(plot, 'rows view theme run info turns', () => {
+    const of = subject();
+    say($('.sub', root), of.words);
+    draw(plot, of);
+  });
   tableButton(root, table);
   let asked = '';
   const ask = async () => {
@@ -43,52 +48,45 @@ export function shares(root) {
   on('head view screen', ask);
 }
 
-function draw(plot) {
+function draw(plot, { layers, base, rows: known }) {
   const [W, H] = [plot.clientWidth, plot.clientHeight];
-  const key = String(state.prompt);
-  const looks = looksOf();
-  const rows = thin(state.rows.filter((r) => r.iteration > 0 && key in r.shares));
-  const order = [...looks.map((l) => l.look), NEW];
-  const last = Math.max(newest(), SHORT);
-  const X = (t) => L + (t / (last + AHEAD)) * (W - L - R);
-  const Y = (s) => T + s * (H - T - B);
-  let s = axis(W, H, X, Y) + baseBar(looks, Y) + bands(rows, key, order, X, Y);
-  const future = looks.length && ahead && ahead.shares[0].length === order.length ? ahead : null;
-  if (future) s += forecast(future, order, X, Y, H);
-  if (rows.length) s += turns(X, last, H);
   const at = viewed();
+  const rows = thin(state.replay ? known.filter((r) => r.iteration <= at) : known); // a lesson tells nothing before its time
+  const future = !state.all && !state.replay && base.length && ahead?.shares[0].length === layers.length ? ahead : null;
+  const last = Math.max(newest(), SHORT);
+  const X = (t) => L + (t / (last + (state.replay ? 0 : AHEAD))) * (W - L - R);
+  const Y = (s) => T + s * (H - T - B);
+  let s = axis(W, H, X, Y) + baseBar(base, layers, Y) + bands(rows, layers, X, Y);
+  if (future) s += forecast(future, layers, X, Y, H);
+  if (rows.length) s += turns(X, state.replay ? at : last, H);
   const row = rows.findLast((r) => r.iteration <= at);
   if (row)
     s +=
       stroke(`M${X(at)} ${T}V${H - B}`, '--ink') +
       text(X(at), H - 7, at, 'middle', 's') +
-      labels(row.shares[key], future ? future.shares.at(-1) : row.shares[key], order, W, H, Y);
-  const said = row ? looks.map(({ look }) => `${lookLetter(look)} ${percent(row.shares[key][look] ?? 0)}`).join(', ') : 'no pictures yet';
+      labels(row.shares, future ? future.shares.at(-1) : rows.at(-1).shares, layers, W, H, Y);
+  const said = row ? layers.slice(0, -1).map(({ name }, k) => `${name} ${percent(row.shares[k] ?? 0)}`).join(', ') : 'no pictures yet';
   const then = future ? `. ${meaning(future)}` : '';
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': `Share of each look at iteration ${at}: ${said}${then}` }));
-  if (looks.length || !state.info || !(state.head?.newest >= 0)) return;
+  if (base.length || !state.info || !(state.head?.newest >= 0)) return;
   const why = promptInfo()?.mapped === false ? 'Looks are not fixed for this prompt.' : 'Finding the looks of the base pictures.';
   plot.append(h('p', { class: 'hint' }, why));
 }
 
 function table() {
-  const key = String(state.prompt),
-    looks = looksOf();
+  const { layers, base, rows } = subject();
   return {
-    head: ['Iteration', ...looks.map((l) => lookLetter(l.look)), 'New'],
-    rows: [
-      ['base', ...looks.map((l) => percent(l.share)), '–'],
-      ...state.rows.filter((r) => r.iteration > 0 && key in r.shares).map((r) => [r.iteration, ...r.shares[key].map(percent)]),
-    ],
+    head: ['Iteration', ...layers.slice(0, -1).map((l) => l.letter), 'New'],
+    rows: [['base', ...base.map(percent), '–'], ...rows.map((r) => [r.iteration, ...r.shares.map(percent)])],
   };
 }
 
 /** The forecast in pale bands with dotted edges, from the newest iteration on. */
-function forecast({ iteration, shares }, order, X, Y, H) {
+function forecast({ iteration, shares }, layers, X, Y, H) {
   const sums = shares.map((row) => row.reduce((all, share) => [...all, all.at(-1) + share], [0]));
   const edge = (k) => sums.map((row, i) => [X(iteration + i), Y(row[k])]);
-  let s = order.map((look, k) => area(`${through([...edge(k), ...edge(k + 1).reverse()])}Z`, lookColour(look), { 'fill-opacity': 0.16 })).join('');
-  for (let k = 1; k < order.length; k++)
+  let s = layers.map(({ fill }, k) => area(`${through([...edge(k), ...edge(k + 1).reverse()])}Z`, fill, { 'fill-opacity': 0.16 })).join('');
+  for (let k = 1; k < layers.length; k++)
     s += stroke(through(edge(k)), '--text-2', 1.25, { 'stroke-dasharray': '1.5 3', 'stroke-linecap': 'round' });
   const [from, to] = [X(iteration), X(iteration + AHEAD)];
   s += rect(from, T, to - from, H - T - B, { fill: 'transparent' }) + text((from + to) / 2, T - 6, 'forecast', 'middle', 'm');
@@ -110,44 +108,41 @@ function axis(W, H, X, Y) {
   return stroke(`M${L} ${T}H${W - R}M${L} ${Y(0.5)}H${W - R}M${L} ${H - B}H${W - R}`, '--line') + scale + ends + right;
 }
 
-function baseBar(looks, Y) {
+function baseBar(base, layers, Y) {
   let s = '';
   let above = 0;
-  for (const { look, share } of looks) {
+  base.forEach((share, k) => {
     const height = Math.max(1, Y(above + share) - Y(above) - 2);
-    s += rect(L - 18, Y(above) + 1, 11, height, { rx: 1.5, fill: 'none', stroke: ink(lookColour(look)), 'stroke-width': 1.4 });
+    s += rect(L - 18, Y(above) + 1, 11, height, { rx: 1.5, fill: 'none', stroke: ink(layers[k].fill), 'stroke-width': 1.4 });
     above += share;
-  }
+  });
   return s;
 }
 
-function bands(rows, key, order, X, Y) {
+function bands(rows, layers, X, Y) {
   if (rows.length < 2) return '';
-  const heights = rows.map((r) => order.reduce((sums, _, k) => [...sums, sums[k] + (r.shares[key][k] ?? 0)], [0]));
+  const heights = rows.map((r) => layers.reduce((sums, _, k) => [...sums, sums[k] + (r.shares[k] ?? 0)], [0]));
   const edge = (k) => rows.map((r, i) => [X(r.iteration), Y(heights[i][k])]);
-  const band = (look, k) => {
-    const style = { 'fill-opacity': look === NEW ? 0.5 : 0.86, stroke: ink('--panel'), 'stroke-width': 1 };
-    return area(`${through([...edge(k), ...edge(k + 1).reverse()])}Z`, lookColour(look), style);
+  const band = ({ fill, opacity }, k) => {
+    const style = { 'fill-opacity': opacity, stroke: ink('--panel'), 'stroke-width': 1 };
+    return area(`${through([...edge(k), ...edge(k + 1).reverse()])}Z`, fill, style);
   };
-  return order.map(band).join('');
+  return layers.map(band).join('');
 }
 
 /** Letters and numbers beside the bands that end at the right, pushed apart so that each can be read. */
-function labels(shares, ends, order, W, H, Y) {
+function labels(shares, ends, layers, W, H, Y) {
   let sum = 0;
-  const all = order.map((look, k) => {
+  const all = layers.map((layer, k) => {
     const end = ends[k] ?? 0;
     sum += end;
-    return { look, share: shares[k] ?? 0, y: Y(sum - end / 2) };
+    return { ...layer, share: shares[k] ?? 0, y: Y(sum - end / 2) };
   });
-  const rows = all.filter((r) => r.look !== NEW || r.share >= 0.02);
+  const rows = all.filter((r, k) => k < all.length - 1 || r.share >= 0.02);
   const gap = Math.min(18, (H - T - B) / rows.length);
   for (let i = 1; i < rows.length; i++) rows[i].y = Math.max(rows[i].y, rows[i - 1].y + gap);
   for (let i = rows.length - 1, low = H - B - 4; i >= 0; i--, low -= gap) rows[i].y = Math.min(rows[i].y, low);
-  const label = ({ look, share, y }) => {
-    const letter = text(W - R + 21, y + 4, look === NEW ? '' : lookLetter(look), 'start', 's');
-    return area(glyphPath(look, W - R + 12, y, 4.2), lookColour(look)) + letter + text(W - 12, y + 4, percent(share), 'end', 'm');
-  };
+  const label = ({ mark, letter, share, y }) => mark(W - R + 12, y) + text(W - R + 21, y + 4, letter, 'start', 's') + text(W - 12, y + 4, percent(share), 'end', 'm');
   return rows.map(label).join('');
 }
 

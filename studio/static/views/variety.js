@@ -17,7 +17,7 @@ const TONE = {
 export function variety(root) {
   const source = 'Vendi score: the exponential of the entropy of the pictures’ likeness (Friedman and Dieng 2022)';
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: source }, 'effective number of looks')),
+    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: source })),
     h(
       'div',
       { class: 'meter' },
@@ -43,6 +43,8 @@ function draw(root) {
   say($('.big', root), row ? fixed(row.variety, 1) : '');
   say($('.of span', root), row ? `of ${fixed(row.base, 1)} in the base` : '');
   $('.model', root).hidden = !row;
+  const prompts = state.info?.prompts.length ?? 1;
+  say($('.hd .sub', root), `effective number of looks${prompts > 1 ? ', mean over prompts' : ''}`);
   const group = state.info?.config.group_size;
   $('.big', root).title = row
     ? `Mean over ${group} pictures a prompt; ${row.clusters == null ? '' : `${fixed(row.clusters, 1)} clusters found`}`

@@ -1,7 +1,7 @@
 // What the steps show: the views of Live a second time, without the controls that belong to a run of one's own.
 
 import { $, h, say } from '../../lib/dom.js';
-import { newest, on, state, viewed } from '../../lib/store.js';
+import { newest } from '../../lib/store.js';
 import { redraw } from '../live.js';
 import { map } from '../map.js';
 import { pictures } from '../pictures.js';
@@ -9,9 +9,10 @@ import { liveSchedule } from '../schedule/live.js';
 import { scrubber } from '../scrubber.js';
 import { shares } from '../shares.js';
 import { variety } from '../variety.js';
+import { besidePath } from './beside.js';
+import { turnedDials } from './dials.js';
 import { pairs } from './pairs.js';
 
-const BONUS = 3; // where the dial of the bonus ends
 const EDGE = 6; // pixels that the scrubber leaves free at both ends
 
 /** {node, show(step, done)}. */
@@ -24,21 +25,23 @@ export function stage({ pairs: list }) {
   for (const part of ['.pl', '.sel', '.follow']) $(part, places.scrubber).remove();
   for (const name of ['pictures', 'shares']) $('.hd .r', places[name])?.remove();
   const marks = verdictMarks(places.scrubber);
-  const dial = turnedDial();
+  const dials = turnedDials();
+  const beside = besidePath();
   const kept = h('p', { class: 'kept' });
   const pairGrid = pairs(list);
   const node = h(
     'section',
     { class: 'stage', 'aria-label': 'Replay' },
     h('div', { class: 'main' }, places.map, kept, schedule(), pairGrid, places.scrubber, places.pictures),
-    h('div', { class: 'side' }, dial.node, places.variety, places.shares),
+    h('div', { class: 'side' }, dials.node, beside.node, places.variety, places.shares),
   );
   return {
     node,
     show(step, done) {
       say(kept, step.kept ?? '');
       marks.show(done ? (step.marks ?? []) : []);
-      dial.show(step.dial);
+      dials.show(step.dials ?? []);
+      beside.show(step.beside);
     },
   };
 }
@@ -65,37 +68,6 @@ function verdictMarks(root) {
     show(marks) {
       shown = marks;
       later();
-    },
-  };
-}
-
-/** The dial that the recorded run turned. It can be seen, not turned. */
-function turnedDial() {
-  const value = h('output', { class: 'numin' }),
-    note = h('div', { class: 'note' }),
-    track = h('input', { type: 'range', min: 0, max: BONUS, step: 0.05, disabled: true, 'aria-label': 'Diversity bonus β' });
-  const node = h(
-    'div',
-    { class: 'sec mm-dials' },
-    h('div', { class: 'hd' }, h('h2', {}, 'Dial'), h('span', { class: 'sub' }, 'Watching: a recorded run turns no dials')),
-    h('div', { class: 'dial' }, h('div', { class: 't' }, h('label', {}, 'Diversity bonus ', h('i', { class: 'sym' }, 'β')), value), track, note),
-  );
-  let dial = null;
-  function draw() {
-    if (!dial) return;
-    const turned = viewed() >= dial.iteration,
-      now = turned ? dial.new : dial.old;
-    say(value, now.toFixed(2));
-    track.value = now;
-    track.style.setProperty('--p', `${(100 * now) / BONUS}%`);
-    say(note, turned ? `In force since iteration ${dial.iteration}.` : 'Pays extra for rare looks.');
-  }
-  on('view rows', () => state.replay && draw());
-  return {
-    node,
-    show(next) {
-      dial = next ?? null;
-      draw();
     },
   };
 }

@@ -4,6 +4,7 @@ import { h, say } from '../../lib/dom.js';
 import { post } from '../../lib/store.js';
 import { fadeTau } from '../dials/rows.js';
 import { draggable, grabbable } from './drag.js';
+import { filmStrip } from './film.js';
 import { drawMap, scene } from './map.js';
 import { inWords } from './words.js';
 
@@ -17,11 +18,13 @@ export function mapPlace(root, move = null) {
   let shown = null,
     drawn = '';
   root.classList.add('mm-schedule');
-  root.append(picture, sentence);
+  const film = filmStrip();
+  root.append(film.node, picture, sentence);
   if (move) draggable(picture, () => shown, move);
   const draw = () => {
     const [W, H] = [picture.clientWidth, picture.clientHeight];
     if (!shown || !W || !H) return;
+    film.show(shown.schedule);
     const key = JSON.stringify([shown, [...shown.grab], W, H]);
     if (key === drawn) return;
     drawn = key;
