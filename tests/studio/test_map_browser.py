@@ -180,7 +180,7 @@ def test_all_prompts_layouts_and_the_table(studio, page):
     expect(page.locator(".mm-map .chip").first).to_contain_text(re.compile(r"cat\d\.\d of \d\.\d looks"))
     expect(page.locator(".mm-pictures .sub").first).to_contain_text("48 for all prompts")
     assert "prompt=all" in page.url
-    expect(page.locator(".mm-shares .sub")).to_contain_text("largest of each prompt first, mean of 2 prompts")
+    expect(page.locator(".mm-shares .sub")).to_contain_text("by size, mean of 2 prompts")
     expect(page.locator(".mm-shares svg[role=img]")).to_have_attribute("aria-label", re.compile(r"1st look \d+ %, 2nd look"))
     page.reload()
     page.wait_for_function("window.manymodes?.mapDrawn?.dots === 240 + 8 * 48", timeout=15000)

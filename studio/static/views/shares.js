@@ -28,6 +28,7 @@ export function shares(root) {
   const later = redraw(plot, 'rows view theme run info turns', () => {
     const of = subject();
     say($('.sub', root), of.words);
+    $('.sub', root).title = of.title;
     draw(plot, of);
   });
   tableButton(root, table);
@@ -54,7 +55,7 @@ function draw(plot, { layers, base, rows: known }) {
   const rows = thin(state.replay ? known.filter((r) => r.iteration <= at) : known); // a lesson tells nothing before its time
   const future = !state.all && !state.replay && base.length && ahead?.shares[0].length === layers.length ? ahead : null;
   const last = Math.max(newest(), SHORT);
-  const X = (t) => L + (t / (last + (state.replay ? 0 : AHEAD))) * (W - L - R);
+  const X = (t) => L + (t / (last + (state.replay || state.all ? 0 : AHEAD))) * (W - L - R);
   const Y = (s) => T + s * (H - T - B);
   let s = axis(W, H, X, Y) + baseBar(base, layers, Y) + bands(rows, layers, X, Y);
   if (future) s += forecast(future, layers, X, Y, H);

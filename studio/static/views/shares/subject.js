@@ -11,7 +11,7 @@ const STRONG = 0.86,
   FAINT = 0.5; // of what is new
 const NTH = ['1st', '2nd', '3rd', '4th', '5th', '6th', '7th', '8th'];
 
-/** {words, layers, base, rows}; layer: {name, letter, fill, opacity, mark(x, y)}, 'new' is the last; rows: [{iteration, shares}]. */
+/** {words and their title, layers, base, rows}; layer: {name, letter, fill, opacity, mark(x, y)}, 'new' is the last; rows: [{iteration, shares}]. */
 export function subject() {
   return state.all ? ranks() : looks();
 }
@@ -28,6 +28,7 @@ function looks() {
   });
   return {
     words: 'is one look taking over?',
+    title: '',
     layers: [...found.map(({ look }) => layer(look, STRONG)), layer(NEW, FAINT)],
     base: found.map((l) => l.share),
     rows: state.rows.filter((r) => r.iteration > 0 && key in r.shares).map((r) => ({ iteration: r.iteration, shares: r.shares[key] })),
@@ -50,7 +51,8 @@ function ranks() {
     };
   };
   return {
-    words: `largest of each prompt first, mean of ${prompts.length} prompts`,
+    words: `by size, mean of ${prompts.length} prompts`,
+    title: 'The largest look of each prompt, the second, and so on: letters mean something for one prompt only.',
     layers: Array.from({ length: most + 1 }, layer),
     base: mean([...base.values()], most).slice(0, -1),
     rows: averaged(state.rows, base, most),
