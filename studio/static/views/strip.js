@@ -120,7 +120,7 @@ function buttons() {
 function draw() {
   const { head } = state;
   settle(head);
-  const shown = !head ? 'none' : asked ? ASKED[asked.kind].state : head.state;
+  const shown = !head ? (state.replay ? 'replay' : 'none') : asked ? ASKED[asked.kind].state : head.state;
   const [picture, tone] = LOOK[shown] || LOOK.none;
   const chip = $('#mm-state', place);
   if (chip.dataset.state !== shown) {
@@ -128,7 +128,7 @@ function draw() {
     chip.className = `state ${tone}`;
     $('.ic', chip).replaceChildren(icon(picture, 14));
   }
-  say($('.word', chip), !head ? 'Nothing running' : asked ? ASKED[asked.kind].word : head.word);
+  say($('.word', chip), !head ? (state.replay ? 'Replay' : 'Nothing running') : asked ? ASKED[asked.kind].word : head.word);
   name.draw();
   about(head);
   verdict(head);

@@ -77,7 +77,7 @@ export function runName() {
     if (of && of !== state.run) open(false);
     const writing = !field.hidden;
     select.hidden = !state.run || writing;
-    pencil.hidden = !state.run || writing || Boolean(state.head?.watched) || state.head?.state === 'replay';
+    pencil.hidden = !state.run || writing || Boolean(state.head?.watched) || state.replay;
     pencil.title = state.head?.alive ? BUSY : 'Rename the run';
   }
   return { box, draw };
