@@ -180,7 +180,7 @@ def models() -> list[dict[str, Any]]:
 
 def setups(runs: Path) -> list[dict[str, str]]:
     """What a setup can be loaded from: runs, presets of one's own, and the shipped groups that are no cards."""
-    found = [{"kind": "run", "name": run.name, "title": run.name, "line": _line(run)} for run in folder.find(runs)[:100]]
+    found = [{"kind": "run", "name": run.name, "title": run.name, "line": _line(run)} for run in folder.find(runs)[:100] if NAME.fullmatch(run.name)]
     found += [{"kind": "own", "name": p.stem, "title": p.title, "line": p.line} for p in own_presets.every(runs)]
     for group in PRESET_GROUPS:
         for name in preset_names(group) if group else ():

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from core.config import NAME
 from core.errors import UserError
 from core.runs import checkpoints, folder, lora_keys, queue
 
@@ -34,7 +35,8 @@ def _lists(api: APIRouter, place: Place) -> None:
     @api.get("/runs")
     def all_runs() -> dict:
         found = []
-        for name, run in [*((run.name, run) for run in folder.find(place.runs)[:200]), *watched.read(place.runs).items()]:
+        own = [run for run in folder.find(place.runs)[:200] if NAME.fullmatch(run.name)]  # the Runs screen says what is wrong with the others
+        for name, run in [*((run.name, run) for run in own), *watched.read(place.runs).items()]:
             try:
                 settings(run)  # a run without readable settings cannot be opened
                 found.append({**heads.brief(run), "name": name, "watched": watched.holds(run)})

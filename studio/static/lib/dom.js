@@ -25,6 +25,12 @@ export function svg(width, height, marks, props = {}) {
   return node;
 }
 
+/** A person's text inside a sentence: its direction ends where it ends, isolated by Unicode's FSI and PDI (UAX #9). */
+export function apart(text) {
+  const bare = text.replace(/[\u2066-\u2069]/g, '');
+  return /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\ufb1d-\ufdff\ufe70-\ufefc]/.test(bare) ? `\u2068${bare}\u2069` : bare;
+}
+
 /** Put text into a node only if it changed, so that nothing is redrawn and selections survive. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;

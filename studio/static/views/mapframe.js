@@ -2,7 +2,7 @@
 
 import { core, hull, placeLabels, soften } from '../lib/hull.js';
 
-export const CHIP = [112, 38]; // pixels
+const CHIP = { look: [112, 38], prompt: [132, 38] }; // pixels
 const LABELS = 8; // at most
 const STRETCH = 1.6; // x and y may differ in scale by so much, to fill the frame
 
@@ -48,7 +48,7 @@ export class Frame {
     this.corners = placeLabels(
       lines,
       clouds.flatMap((c) => c.points),
-      ...CHIP,
+      ...CHIP[by],
       width,
       height,
     );

@@ -53,6 +53,7 @@ const openLesson = { label: 'Watch the lesson', act: () => window.manymodes.show
 /** {tone, title, text, share, details, acts} of what matters most now, or null. */
 function words() {
   const { head } = state;
+  if (!head && state.run) return null;
   if (!head) return { tone: 'calm', title: 'No run yet.', text: 'Start one in Setup, or watch the lesson.', acts: [openSetup, openLesson] };
   if (head.failure) return { tone: 'bad', title: head.message || 'The trainer failed.', text: Object.keys(head.failure.changes).length ? '' : head.remedy, details: head.details, acts: afterFailure(head) };
   if (head.state === 'silent') return Date.now() < quietUntil ? null : silent(head);

@@ -1,6 +1,6 @@
 // What does it make now: the pictures of the viewed iteration, ordered so that one look taking over is seen at once.
 
-import { $, h, say, glyph, fixed, lookColour, lookName, NEW } from '../lib/dom.js';
+import { $, apart, h, say, glyph, fixed, lookColour, lookName, NEW } from '../lib/dom.js';
 import { state, on, emit, get, runPath, thumb, viewed, following, promptInfo, select } from '../lib/store.js';
 import { keptGrids } from './map/kept.js';
 import { sampler } from './map/sample.js';
@@ -95,10 +95,10 @@ export function pictures(root) {
     const name = mode === 'sample' ? state.info.prompts[sample.shown().prompt].text : (promptInfo()?.text ?? '');
     const words = {
       selection: () => `${state.sel.ids.length} / ${state.sel.of} pictures${list.length < all.length ? `, ${list.length} shown` : ''}`,
-      sample: () => `Pictures with the weights after iteration ${sample.shown().iteration}, ${list.length} for “${name.slice(0, 60)}”`,
+      sample: () => `Pictures with the weights after iteration ${sample.shown().iteration}, ${list.length} for “${apart(name.slice(0, 60))}”`,
       newest: () =>
         list.length
-          ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${all.length} for ${state.all ? 'all prompts' : `“${name.slice(0, 60)}”`}`
+          ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${all.length} for ${state.all ? 'all prompts' : `“${apart(name.slice(0, 60))}”`}`
           : '',
     }[mode]();
     if (note && !noted) noted = setTimeout(() => ([note, noted] = ['', 0]) && draw(), NOTED);

@@ -17,7 +17,7 @@ export function runs(root) {
   root.setAttribute('role', 'main');
   const list = h('ul', { class: 'list', 'aria-label': 'Runs, newest first' });
   const heads = h('div', { class: 'run heads', 'aria-hidden': 'true' }, ...['', 'Path', 'Run', 'State', 'Now', 'Time', ''].map((word) => h('div', {}, word)));
-  const empty = h('p', { class: 'empty' }, 'Runs you start are kept here.');
+  const empty = h('p', { class: 'empty', hidden: true }, 'Runs you start are kept here.');
   const shelf = h('details', { class: 'shelf', hidden: true }, h('summary', {}), h('ul', {}));
   const foot = h('div', { class: 'foot', role: 'status' }, h('span', {}), h('button', { class: 'btn sm', hidden: true }, 'Undo'));
   const queue = queueList();

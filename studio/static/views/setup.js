@@ -1,6 +1,6 @@
 // The Setup screen: choose a preset, say what to work on, see what it costs, start. The server checks every field while one types.
 
-import { $, h, icon, say } from '../lib/dom.js';
+import { $, apart, h, icon, say } from '../lib/dom.js';
 import { state, on, get, post, openRun, listRuns } from '../lib/store.js';
 import { schedulePanel } from './schedule/panel.js';
 import { advanced } from './setup/advanced.js';
@@ -179,7 +179,7 @@ function right() {
 
 function drawHead() {
   const n = changes().length;
-  say($('.ti', root), `${form.base.title}${n ? `, ${n} ${n === 1 ? 'change' : 'changes'}` : ''}`);
+  say($('.ti', root), `${apart(form.base.title)}${n ? `, ${n} ${n === 1 ? 'change' : 'changes'}` : ''}`);
   say($('.ch', root), `on ${modelTitle(String(form.values.model ?? ''))}`);
   $('.ti', root).title = changes().map(labelOf).join(', ');
   $('.acts.changed', root).classList.toggle('none', !n);

@@ -1,6 +1,6 @@
 // The strip: what the run is doing, how far it is, and the two buttons that always work. Also the rail's own buttons.
 
-import { $, glyphPath, h, icon, say, svg } from '../lib/dom.js';
+import { $, apart, glyphPath, h, icon, say, svg } from '../lib/dom.js';
 import { state, on, command, listRuns, post, runPath, poll } from '../lib/store.js';
 import { toggleList } from '../lib/keys.js';
 import { runName } from './strip/name.js';
@@ -35,6 +35,7 @@ let place,
   name,
   numbers,
   asked = null, // {kind, at}: what was asked of the trainer and is not done yet, here or in another tab
+  unheard = '', // a sentence, if what was pressed last came to nothing
   waitUntil = 0;
 
 export function strip(root) {
@@ -64,6 +65,7 @@ export function strip(root) {
   );
   on('run', () => {
     asked = null;
+    unheard = '';
   });
   on('head run runs info screen', draw);
   setInterval(draw, 500);
@@ -162,9 +164,9 @@ function about(head) {
         : info
           ? `${presetName(info.preset)} on ${modelName(info.config.model)}${head.branch ? `, from ${head.branch.of} at ${head.branch.at}` : ''}`
           : '';
-  say(line, said);
-  line.title = said;
-  line.classList.toggle('told', Boolean(head?.watched || own));
+  say(line, head && unheard ? unheard : said);
+  line.title = line.textContent;
+  line.classList.toggle('told', Boolean(head && (unheard || head.watched || own)));
 }
 
 /** "Reward up, variety down" on every screen; the verdict too where Live is not seen. */
@@ -183,7 +185,7 @@ function verdict(head) {
 }
 
 const presetName = ({ title, changes }) => (changes ? `${title}, ${changes} ${changes === 1 ? 'change' : 'changes'}` : title);
-export const modelName = (model) => (model === 'emoji-sd3' ? 'Emoji SD3' : model.split(/[\\/]/).filter(Boolean).pop() || model);
+export const modelName = (model) => (model === 'emoji-sd3' ? 'Emoji SD3' : apart(model.split(/[\\/]/).filter(Boolean).pop() || model));
 
 function drawButtons(head) {
   const mine = Boolean(head && !head.watched && head.state !== 'replay'),
@@ -209,8 +211,18 @@ async function pauseOrResume() {
   if (state.head?.alive && !asked) await ask(['paused', 'pausing'].includes(state.head.state) ? 'resume' : 'pause');
 }
 
-async function resume() {
-  await post(runPath('resume'));
+const resume = () => attempt('Resume', () => post(runPath('resume')));
+
+/** Do what a button says; a refusal, or that the server does not answer, is said beside the name until something else is pressed. */
+async function attempt(word, act) {
+  unheard = '';
+  try {
+    await act();
+  } catch (problem) {
+    asked = null;
+    unheard = problem.status ? problem.message : `${word} did not reach the trainer. ${problem.message}`;
+    draw();
+  }
   poll();
 }
 
@@ -219,12 +231,11 @@ async function ask(kind) {
   asked = { kind, at: Date.now() };
   waitUntil = 0;
   draw();
-  await command({ kind });
+  await attempt(kind[0].toUpperCase() + kind.slice(1), () => command({ kind }));
 }
 
 export async function endNow() {
   asked = null;
   $('#mm-patience', place).hidden = true;
-  await post(runPath('end'));
-  poll();
+  await attempt('Stop now', () => post(runPath('end')));
 }

@@ -1,6 +1,6 @@
 // What changed for the prompt, in numbers over the same seeds, and the share of each look.
 
-import { $, h, say, glyph, fixed, lookColour, lookLetter, NEW } from '../../lib/dom.js';
+import { $, apart, h, say, glyph, fixed, lookColour, lookLetter, NEW } from '../../lib/dom.js';
 import { on, promptInfo, state } from '../../lib/store.js';
 import { exact, leftIsBase, model, shortName } from './model.js';
 
@@ -28,7 +28,7 @@ export function changed(root) {
   );
   const draw = () => {
     const text = promptInfo()?.text ?? '';
-    say(title, `What changed for “${text.length > 24 ? `${text.slice(0, 22)}…` : text}”`);
+    say(title, `What changed for “${apart(text.length > 24 ? `${text.slice(0, 22)}…` : text)}”`);
     title.title = text;
     const now = exact() && model.of.prompt === state.prompt ? model.shown : null;
     const { left, right, drawn } = now?.changed ?? {};

@@ -31,12 +31,12 @@ function lookChip(look) {
 
 function promptChip(prompt) {
   const name = h('span', { class: 'text', dir: 'auto' }, state.info.prompts[prompt].text.slice(0, 60));
-  return chip(looksOf(prompt)[0]?.picture, [glyph(mappedPrompts().indexOf(prompt)), name], '');
+  return chip(looksOf(prompt)[0]?.picture, [glyph(mappedPrompts().indexOf(prompt)), name], '', 'chip named');
 }
 
-function chip(picture, name, then) {
+function chip(picture, name, then, kind = 'chip') {
   const image = picture == null ? null : h('img', { alt: '', src: thumb(picture), width: 30, height: 30 });
-  return h('div', { class: 'chip' }, image, h('div', {}, h('b', {}, name), h('span', { class: 'then' }, then)));
+  return h('div', { class: kind }, image, h('div', {}, h('b', {}, name), h('span', { class: 'then' }, then)));
 }
 
 /** "4.1 of 5.6 looks": effective number in the last iterations that drew the prompt, and of the base. */

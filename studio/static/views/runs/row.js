@@ -51,6 +51,7 @@ export function makeRow(first, chart) {
     }
     say(name, run.name);
     name.disabled = Boolean(run.broken);
+    $('.dots', node).hidden = Boolean(run.nameless);
     drawPath($('.path', node), run, axes);
     words(node, run);
     const to = further(run);

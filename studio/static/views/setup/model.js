@@ -1,11 +1,11 @@
 // Which model to tune: one that ships, a folder or a hub name, and in words what is missing.
 
-import { $, h, icon, say } from '../../lib/dom.js';
+import { $, apart, h, icon, say } from '../../lib/dom.js';
 import { form, set, setAll, kindOf } from './form.js';
 import { field } from './fields.js';
 
 export const modelTitle = (name) =>
-  form.known.models.find((m) => m.name === name)?.title ?? (name.split(/[\\/]/).filter(Boolean).pop() || name || 'no model');
+  form.known.models.find((m) => m.name === name)?.title ?? (apart(name.split(/[\\/]/).filter(Boolean).pop() || name) || 'no model');
 
 export function modelBox() {
   const own = h('input', {
