@@ -22,12 +22,15 @@ export function filmStrip() {
       drawn = key;
       const shown = Math.min(film, steps, Math.max(2, Math.floor(W / NARROWEST)));
       const side = Math.min(H, W / shown);
-      node.replaceChildren(...places(shown, film).map((frame) => h('i', { style: `${look(source, frame, film, side)};width:${side}px;height:${side}px` })));
+      const edge = (j) => Math.round((j * W) / shown); // frames that touch begin and end at whole pixels: no ground shows between them
+      const width = (j) => (side < H ? edge(j + 1) - edge(j) : side);
+      const frames = places(shown, film);
+      node.replaceChildren(...frames.map((frame, j) => h('i', { style: `${look(source, frame, film, side)};width:${width(j)}px;height:${side}px` })));
     },
   };
 }
 
 /** Which of `film` frames stand in `shown` places of equal width: the first, the last, and those between, evenly. */
-export const places = (shown, film) => Array.from({ length: shown }, (_, j) => Math.round((j * (film - 1)) / Math.max(1, shown - 1)));
+const places = (shown, film) => Array.from({ length: shown }, (_, j) => Math.round((j * (film - 1)) / Math.max(1, shown - 1)));
 
 const look = (source, frame, film, side) => `background:url("${source}") ${-frame * side}px 0/${film * side}px ${side}px`;
