@@ -36,6 +36,14 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Tell a live region what changed in words only: seconds and counts that grow are seen, and not read out each second. */
+export function hear(region, text) {
+  const words = text.replace(/\d+([.,]\d+)?/g, '#');
+  if (region.dataset.heard === words) return;
+  region.dataset.heard = words;
+  say(region, text);
+}
+
 const ICONS = {
   theme: '<circle cx="10" cy="10" r="6.2"/><path d="M10 3.8a6.2 6.2 0 0 1 0 12.4z" fill="currentColor" stroke="none"/>',
   help: '<rect x="2.8" y="5.5" width="14.4" height="9" rx="1.8"/><path d="M5.6 8.4h.1M8.5 8.4h.1M11.4 8.4h.1M14.3 8.4h.1M7 11.8h6"/>',

@@ -1,6 +1,6 @@
 // The numbers behind a chart, for those who read rather than look.
 
-import { $, h } from './dom.js';
+import { $, h, say } from './dom.js';
 import { on } from './store.js';
 
 const MOST = 500; // newest rows shown
@@ -27,17 +27,23 @@ export function table(head, rows) {
 
 /** A button in the panel's head that lays a table over its plot. `read()` gives {head, rows}. */
 export function tableButton(root, read) {
-  const box = h('div', { class: 'table', tabindex: 0, hidden: true });
-  const button = h('button', { class: 'btn sm ghost', 'aria-pressed': 'false', onclick: () => toggle(box.hidden) }, 'Table');
+  const title = $('.hd h2', root).textContent;
+  const box = h('div', { class: 'table', role: 'region', 'aria-label': `${title}, table`, tabindex: 0, hidden: true });
+  const button = h('button', { class: 'btn sm ghost quiet', onclick: () => toggle(box.hidden) });
   $('.hd', root).append(h('div', { class: 'r' }, button));
   $('.plot', root).after(box);
 
   function toggle(open) {
     box.hidden = !open;
     $('.plot', root).style.visibility = open ? 'hidden' : '';
-    button.setAttribute('aria-pressed', String(open));
-    button.textContent = open ? 'Chart' : 'Table';
+    name(open);
     if (open) draw();
+  }
+  /** The word is what a press shows; there are several such buttons, so a name says of which chart. */
+  function name(open) {
+    const word = open ? 'Chart' : 'Table';
+    say(button, word);
+    button.setAttribute('aria-label', `${word} of ${title}`);
   }
   function draw() {
     if (box.hidden) return;
@@ -45,4 +51,5 @@ export function tableButton(root, read) {
     box.replaceChildren(table(head, rows.slice(-MOST).reverse()));
   }
   on('rows view run', draw);
+  name(false);
 }

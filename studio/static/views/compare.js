@@ -21,6 +21,7 @@ export function compare(root) {
     every: place('every', 'Every prompt'),
   };
   root.append(
+    h('h1', { class: 'sr' }, 'Compare'),
     h('div', { class: 'main' }, parts.tool, parts.sides, parts.view, parts.through),
     h('aside', { class: 'numbers', 'aria-label': 'Measures' }, parts.changed, parts.every),
     h('p', { class: 'none' }, 'No run yet. Start one in Setup, or watch the lesson.'),

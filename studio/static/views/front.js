@@ -16,7 +16,7 @@ const L = 46,
 
 export function front(root) {
   root.append(
-    h('div', { class: 'hd' }, h('h2', { title: 'Up and right is better' }, 'Reward against variety'), h('span', { class: 'sub' }, '↗ is better')),
+    h('div', { class: 'hd' }, h('h2', { title: 'Up and right is better' }, 'Reward against variety')),
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', root);
@@ -103,9 +103,8 @@ function axes(range, X, Y, W, H, known) {
     s += stroke(`M${X(v)} ${T}V${H - B}`, '--line') + text(X(v), H - B + 15, number(v, across.digits), 'middle');
   for (const v of up.values) s += stroke(`M${L} ${Y(v)}H${W - R}`, '--line') + text(L - 7, Y(v) + 4, number(v, up.digits), 'end');
   const turn = { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)` };
-  return (
-    s + text((L + W - R) / 2, H - 6, 'effective number of looks', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn)
-  );
+  const titles = text((L + W - R) / 2, H - 6, 'effective number of looks', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn);
+  return s + titles + text(W - R - 4, T + 14, '↗ better', 'end', 'm');
 }
 
 /** Where the run's own path carries words: its newest dot and its turned dials. */

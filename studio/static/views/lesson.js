@@ -19,7 +19,6 @@ export function lesson(root) {
   });
   const parts = { steps: [] };
   const step = () => told.steps[state.step - 1];
-  root.setAttribute('role', 'main');
 
   // --- coming and going --------------------------------------------------------------------------------------------
   async function enter() {

@@ -15,10 +15,10 @@ export function live(root) {
   const column = (label, ...sections) => h('section', { class: 'col', 'aria-label': label }, sections);
   const place = (id) => h('div', { class: `sec mm-${id}` });
   root.append(
-    column('Map', place('map'), place('scrubber'), place('pictures')),
+    column('Map', h('h1', { class: 'sr' }, 'Live'), place('map'), place('scrubber'), place('pictures')),
     column('Readings', place('variety'), place('shares'), place('front')),
+    h('button', { class: 'btn drawer', id: 'mm-drawer', 'aria-expanded': 'false', title: 'Dials  D', onclick: drawer }, 'Dials'),
     column('Dials', place('dials')),
-    h('button', { class: 'btn drawer', id: 'mm-drawer', 'aria-expanded': 'false', title: 'Dials', onclick: drawer }, 'Dials'),
   );
   $('.mm-map', root).append(h('div', { class: 'mm-notice' }));
   const views = { map, scrubber, pictures, variety, shares, front, dials, notice };
@@ -33,6 +33,11 @@ export function live(root) {
     button.setAttribute('aria-expanded', String(open));
     button.textContent = open ? 'Close' : 'Dials';
   }
+  root.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || !root.classList.contains('open') || document.querySelector(':popover-open')) return;
+    drawer();
+    $('#mm-drawer', root).focus();
+  });
 }
 
 /** Call `draw` now and whenever one of `events` happens or the panel changes its size, at most once a frame and only while it is seen. */

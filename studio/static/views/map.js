@@ -27,7 +27,7 @@ export function map(root) {
   });
   const chips = h('div', { class: 'chips', 'aria-hidden': 'true' });
   const hint = h('p', { class: 'hint' });
-  const told = h('p', { class: 'told', role: 'status' });
+  const told = h('p', { class: 'told', 'aria-hidden': 'true' }); // `heard` says it too
   const heard = h('p', { class: 'sr', 'aria-live': 'polite' });
   const legend = new Legend();
   const table = mapTable();

@@ -1,6 +1,6 @@
 // What a person must know about the run: loading, failing, paused by itself, warnings, no run. Floats over the map, so that nothing moves.
 
-import { $, h, plain, say } from '../lib/dom.js';
+import { $, h, hear, plain, say } from '../lib/dom.js';
 import { state, on, command, openRun, runPath } from '../lib/store.js';
 import { deed, goOn, offers, rollBack } from './remedies.js';
 import { endNow } from './strip.js';
@@ -14,20 +14,23 @@ const read = new Set(), // warnings that were dismissed
   since = { words: '', at: 0 };
 
 export function notice(root) {
-  root.setAttribute('role', 'status');
   const title = h('b', {}),
     text = h('p', {}),
     wrong = h('p', { class: 'wrong', role: 'alert' }),
     bar = h('span', { class: 'bar' }, h('i', {})),
-    details = h('details', {}, h('summary', {}, 'Details'), h('pre', {})),
-    acts = h('div', { class: 'acts' });
+    details = h('details', {}, h('summary', {}, 'Details'), h('pre', { tabindex: 0 })),
+    acts = h('div', { class: 'acts' }),
+    heard = h('p', { class: 'sr', 'aria-live': 'polite' });
   root.append(title, text, bar, wrong, details, acts);
+  root.after(heard);
   let shown = '';
 
   const tell = (sentence) => say(wrong, sentence);
   function draw() {
     const now = words();
     root.hidden = !now;
+    const alarmed = ['failed', 'died', 'silent'].includes(state.head?.state); // the strip says these at once
+    hear(heard, now && !alarmed ? `${now.title} ${now.text || ''}` : '');
     if (!now) return;
     root.className = `mm-notice ${now.tone}`;
     say(title, now.title);

@@ -34,7 +34,7 @@ export function pictures(root) {
   const keep = h('button', { class: 'btn sm', id: 'mm-keep', onclick: () => grids.keep(listed().map((p) => p.id)) }, 'Keep as grid');
   const clear = h('button', { class: 'btn sm ghost', id: 'mm-clear', onclick: () => (state.sel ? select(null) : sample.clear()) }, 'Clear');
   const keepers = h('span', { class: 'keepers', hidden: true }, keep, clear);
-  const tiles = h('div', { class: 'tiles' });
+  const tiles = h('div', { class: 'tiles', role: 'group', 'aria-label': 'Pictures', tabindex: 0 }); // many of them scroll
   const word = h('span', { class: 'sub wide' }, 'Order');
   root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, grids.node, word, orders, sample.node), keepers), tiles, told);
   let shown = null; // of the viewed iteration

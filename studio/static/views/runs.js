@@ -14,7 +14,6 @@ const TICKED = 'manymodes.chart';
 const MOST = 6; // runs in the figure
 
 export function runs(root) {
-  root.setAttribute('role', 'main');
   const list = h('ul', { class: 'list', 'aria-label': 'Runs, newest first' });
   const heads = h('div', { class: 'run heads', 'aria-hidden': 'true' }, ...['', 'Path', 'Run', 'State', 'Now', 'Time', ''].map((word) => h('div', {}, word)));
   const empty = h('p', { class: 'empty', hidden: true }, 'Runs you start are kept here.');

@@ -18,7 +18,6 @@ let root;
 
 export async function setup(place) {
   root = place;
-  root.setAttribute('role', 'main');
   await open();
   root.append(left(), right());
   form.draws.push(drawHead, drawProblems);

@@ -1,13 +1,14 @@
 // Which weights stand left and right, and what is happening to the pictures that are missing.
 
-import { $, h, icon, say } from '../../lib/dom.js';
+import { $, h, hear, icon, say } from '../../lib/dom.js';
 import { state, on, listRuns } from '../../lib/store.js';
 import { ask, change, exact, model } from './model.js';
 
 export function sides(root) {
   const left = h('select', { class: 'sel', 'aria-label': 'Left side', onchange: (e) => pickLeft(e.target.value), onpointerdown: listRuns, onfocus: listRuns });
   const right = h('select', { class: 'sel', 'aria-label': 'Right side', onchange: (e) => pickRight(e.target.value) });
-  const words = h('span', { class: 'words', role: 'status' });
+  const words = h('span', { class: 'words' }),
+    heard = h('span', { class: 'sr', 'aria-live': 'polite' });
   const again = h('button', { class: 'btn sm', hidden: true, onclick: () => ask({ retry: true }) }, 'Try again');
   const sign = h('span', { class: 'sign' });
   root.append(
@@ -15,6 +16,7 @@ export function sides(root) {
     h('label', {}, h('i', { class: 'mark t' }), h('span', {}, 'Right'), right),
     sign,
     words,
+    heard,
     again,
   );
   const draw = () => {
@@ -22,7 +24,8 @@ export function sides(root) {
     fill(right, rightChoices(), model.take !== null ? 'take' : String(model.right[0]));
     $('.mark', root).classList.toggle('t', model.left[0] !== 0 || Boolean(model.other));
     const told = status();
-    if (words.textContent !== told.words) say(words, told.words);
+    say(words, told.words);
+    hear(heard, told.words);
     words.title = told.details ?? '';
     root.classList.toggle('failed', Boolean(told.wrong));
     again.hidden = !told.again;

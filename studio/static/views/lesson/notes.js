@@ -17,6 +17,7 @@ export class Notes {
     if (!this.page) return false;
     const { document: page } = this.page;
     page.title = 'Speaker notes';
+    page.documentElement.lang = document.documentElement.lang;
     page.head.replaceChildren(...SHEETS.map((name) => h('link', { rel: 'stylesheet', href: `${location.origin}/studio/static/${name}.css` })));
     page.body.className = 'mm mm-notes';
     this.page.onkeydown = this.keys();

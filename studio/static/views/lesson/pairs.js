@@ -19,7 +19,7 @@ export function pairs(list) {
   };
   return h(
     'div',
-    { class: 'sec pairs' },
+    { class: 'sec pairs', role: 'region', 'aria-label': 'Base and tuned', tabindex: 0 },
     h('div', { class: 'hd' }, h('h2', {}, 'Same seed, same noise'), h('span', { class: 'sub' }, 'dashed: base model; solid: tuned; below: look and reward')),
     h('div', { class: 'grid' }, list.map((pair) => h('div', { class: 'pair' }, half(pair, 'base', 'Base'), half(pair, 'tuned', 'Tuned')))),
   );

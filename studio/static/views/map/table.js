@@ -8,7 +8,7 @@ const MOST = 500; // rows
 
 export function mapTable() {
   const back = h('button', { class: 'btn sm', onclick: () => toggle(false) }, 'Show the map');
-  const place = h('div', { class: 'rows', tabindex: 0, 'aria-label': 'Pictures on the map' });
+  const place = h('div', { class: 'rows', role: 'region', tabindex: 0, 'aria-label': 'Pictures on the map' });
   const node = h('div', { class: 'maptable', hidden: true }, back, place);
 
   function toggle(open) {

@@ -12,7 +12,7 @@ export function fronts(root, chart) {
   const plot = h('div', { class: 'plot' });
   const level = h('input', { type: 'range', 'aria-label': 'Matched reward', disabled: true, oninput: () => chosen(Number(level.value)) });
   const reading = h('output', {});
-  const table = h('div', { class: 'table', tabindex: 0, 'aria-label': 'Table of the ticked runs' });
+  const table = h('div', { class: 'table', role: 'region', tabindex: 0, 'aria-label': 'Table of the ticked runs' });
   const note = h('p', { class: 'note', role: 'status' });
   root.append(
     h('div', { class: 'hd' }, h('h2', {}, 'Fronts'), h('span', { class: 'sub' }, 'up and right is better')),

@@ -1,6 +1,6 @@
 // One run of the list. A row is made once and then only brought up to date, so that focus and an open field survive.
 
-import { $, h, icon, say, seconds, svg, glyph } from '../../lib/dom.js';
+import { $, fixed, h, icon, say, seconds, svg, glyph } from '../../lib/dom.js';
 import { dot, ink, stroke, through } from '../../lib/marks.js';
 import { modelName } from '../strip.js';
 import * as act from './actions.js';
@@ -19,7 +19,7 @@ export function makeRow(first, chart) {
   let run = first;
   const tick = h('input', { type: 'checkbox', 'aria-label': `Chart ${run.name}`, onchange: () => chart.toggle(run.name) });
   const name = h('button', { class: 'name', title: 'Open in Live', onclick: () => act.open(run.name) });
-  const go = h('button', { class: 'btn sm go', onclick: () => act.resume(run.name) }, icon('play', 14), h('span', {}));
+  const go = h('button', { class: 'btn sm go', onclick: () => act.resume(run.name) }, icon('play', 14), h('span', { class: 'word' }), h('span', { class: 'rest' }));
   const node = h(
     'li',
     { class: 'run', 'data-run': run.name },
@@ -27,7 +27,7 @@ export function makeRow(first, chart) {
     h('div', { class: 'path', 'aria-hidden': 'true' }),
     h('div', { class: 'who' }, h('div', { class: 'line' }, h('span', { class: 'mark' }), name), h('p', { class: 'sub' })),
     h('div', { class: 'how' }, h('span', { class: 'state' }, h('span', { class: 'ic' }), h('span', { class: 'word' })), h('p', { class: 'sub' })),
-    h('div', { class: 'what' }, h('b', {}), h('p', { class: 'sub' })),
+    h('div', { class: 'what' }, h('b', {}), h('p', { class: 'sub' }, h('span', {}), h('span', { class: 'rest' }))),
     h('div', { class: 'cost' }, h('span', {}), h('p', { class: 'sub' })),
     h(
       'div',
@@ -56,16 +56,18 @@ export function makeRow(first, chart) {
     words(node, run);
     const to = further(run);
     go.hidden = !to;
-    say($('span', go), to || '');
+    ['.word', '.rest'].forEach((part, i) => say($(part, go), to?.[i] ?? ''));
+    if (to) go.setAttribute('aria-label', to.filter(Boolean).join(' '));
   }
   return { node, update };
 }
 
-/** What the button says that lets a run go on, or null if nothing is left to do or it is not ours. */
+/** What the button says that lets a run go on, [word, the rest that a narrow list leaves out], or null if nothing is left to do or it is not ours. */
 function further(run) {
   if (run.broken || run.watched || run.alive || run.state === 'finished' || run.iteration >= run.iterations) return null;
-  if (run.place) return 'Start now';
-  return last(run.saved) ? `Resume from ${last(run.saved)}` : run.iteration ? 'Start again' : 'Start';
+  if (run.place) return ['Start', 'now'];
+  if (last(run.saved)) return ['Resume', `from ${last(run.saved)}`];
+  return run.iteration ? ['Start again'] : ['Start'];
 }
 
 function words(node, run) {
@@ -88,7 +90,8 @@ function words(node, run) {
   say(verdict, run.verdict ?? '');
   verdict.className = `v ${VERDICTS[run.verdict] ?? ''}`;
   const end = run.path?.[run.path.length - 1];
-  say($('.what .sub', node), end ? `${end[0].toFixed(1)} looks, reward ${end[1].toFixed(2).replace('-', '−')}` : '');
+  say($('.what .sub span', node), end ? `${fixed(end[0], 1)} looks` : '');
+  say($('.what .rest', node), end ? `, reward ${fixed(end[1])}` : '');
   say($('.cost span', node), run.seconds ? seconds(run.seconds) : '–');
   say($('.cost .sub', node), bytes(run.size));
 }

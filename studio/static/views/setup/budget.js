@@ -1,6 +1,6 @@
 // The right column's answers: how long, does it fit, and from what that is known.
 
-import { $, h, icon, say, seconds, giga, plain } from '../../lib/dom.js';
+import { $, h, hear, icon, say, seconds, giga, plain } from '../../lib/dom.js';
 import { form, set, labelOf } from './form.js';
 import { measuring, measure, stopMeasuring } from './measure.js';
 import { measureWords } from './cards.js';
@@ -25,7 +25,8 @@ export function budget() {
     remedies = h('div', { class: 'remedies' }),
     prov = h('p', { class: 'prov' }),
     act = h('button', { class: 'btn sm', id: 'mm-measure', onclick: () => (measuring.running ? stopMeasuring() : measure()) }),
-    doing = h('p', { class: 'doing', role: 'status' });
+    doing = h('p', { class: 'doing' }),
+    heard = h('p', { class: 'sr', 'aria-live': 'polite' });
   memory.querySelector('.huge').after(remedies);
   let key = '';
   form.draws.push(() => {
@@ -41,11 +42,12 @@ export function budget() {
     say(act, measuring.running ? 'Stop measuring' : m ? 'Measure again' : measureWords());
     act.disabled = wrong && !measuring.running;
     say(doing, measuring.running ? `${measuring.doing}, ${measuring.seconds} s` : measuring.error);
+    hear(heard, doing.textContent);
     doing.classList.toggle('off', !measuring.running && Boolean(measuring.error));
   });
   // the sentence ages, whether or not anything is typed
   setInterval(() => form.checked?.measured && !document.hidden && say(prov, provenance(form.checked.measured)), 30_000);
-  return [time, memory, h('div', { class: 'source' }, prov, act, doing)];
+  return [time, memory, h('div', { class: 'source' }, prov, act, doing, heard)];
 }
 
 function panel(id, title, parts) {
@@ -58,7 +60,7 @@ function panel(id, title, parts) {
     h(
       'dl',
       { class: 'lgd' },
-      parts.map(([name], i) => h('div', { 'data-part': name }, h('i', { style: `opacity:${SHADES[i]}` }), h('dt', {}), h('dd', {}))),
+      parts.map(([name], i) => h('div', { 'data-part': name }, h('dt', {}, h('i', { style: `opacity:${SHADES[i]}` }), h('span', {})), h('dd', {}))),
     ),
   );
 }
@@ -92,7 +94,7 @@ function drawParts(root, names, m, parts, words, of = 0) {
     bars[i].hidden = !parts;
     bars[i].style.flexGrow = parts ? parts[name] / Math.max(sum, of) : 0;
     const row = root.querySelector(`[data-part=${name}]`);
-    say($('dt', row), title(m));
+    say($('dt span', row), title(m));
     say($('dd', row), parts ? words(parts[name]) : '–');
   });
   const rest = parts ? Math.max(0, 1 - sum / Math.max(sum, of)) : 1;

@@ -1,7 +1,7 @@
 // The tiny picture on a preset card: prompt noise, leash, trained steps, where a late start is, and what is paid.
 
 import { glyphPath, h, svg } from '../../lib/dom.js';
-import { area, hatch, ink, path, rect, stroke } from '../../lib/marks.js';
+import { area, hatch, ink, path, rect, stroke, unique } from '../../lib/marks.js';
 
 const W = 200;
 const MARKS = 42; // width of the marks at the right, which do not stretch with the card
@@ -11,16 +11,17 @@ export function scheduleGlyph(plan) {
   const c = W / plan.steps;
   const gap = plan.steps > 20 ? 0.5 : 1;
   const cell = (i, y, style) => rect(i * c + gap, y, c - 2 * gap, 9, { rx: 2, ...style });
-  let s = hatch('mm-mini', 4, 2) + hatch('mm-soft', 4, 0.8) + noise(plan, c);
+  const soft = !plan.leash; // a pull on all trained steps is drawn paler than a leash
+  const lines = unique('mm-mini');
+  let s = hatch(lines, 4, soft ? 0.8 : 2) + noise(plan, c);
   for (let i = 0; i < plan.steps; i++) s += cell(i, 29, { fill: ink('--track'), opacity: 0.55 });
   for (const i of plan.trained) {
     // a start that is chosen while the run goes on: the later a step, the surer it is trained
     const sure = plan.chosen ? 0.4 + (0.6 * (i - plan.trained[0])) / Math.max(1, plan.trained.length - 1) : 1;
     s += cell(i, 29, { fill: ink('--ink'), 'fill-opacity': sure });
   }
-  const soft = !plan.leash; // a pull on all trained steps is drawn paler than a leash
   const held = plan.leash || (plan.pull ? plan.trained.length : 0);
-  const style = { fill: `url(#${soft ? 'mm-soft' : 'mm-mini'})`, stroke: ink('--ink'), 'stroke-opacity': soft ? 0.22 : 0.75 };
+  const style = { fill: `url(#${lines})`, stroke: ink('--ink'), 'stroke-opacity': soft ? 0.22 : 0.75 };
   for (let i = 0; i < held; i++) s += cell(i, 17, style);
   if (plan.start !== null) s += lateStart(plan, c);
   const stretched = svg('100%', 40, s, { viewBox: `0 0 ${W} 40`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });

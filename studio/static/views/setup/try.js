@@ -10,7 +10,7 @@ const NAMES = 200; // prompts that are offered to score against
 
 export function tryReward() {
   const words = h('span', { class: 'words', role: 'status' }, 'Your pictures, best first'),
-    grid = h('div', { class: 'sc' }),
+    grid = h('div', { class: 'sc', role: 'group', 'aria-label': 'Scored pictures' }),
     as = h('select', { class: 'sel', 'aria-label': 'Prompt that the pictures should match' }),
     input = h('input', { type: 'file', accept: 'image/*', multiple: true, hidden: true, onchange: () => go([...input.files]) }),
     button = h('button', { class: 'btn sm', onclick: () => input.click() }, icon('plus', 12), 'Try the reward');
@@ -51,6 +51,7 @@ export function tryReward() {
       low = Math.min(...all),
       span = Math.max(...all) - low || 1;
     grid.replaceChildren(...answer.pictures.map((p) => tile(p, last[p.index], value(p), value(p) === null ? 0 : 0.08 + (0.92 * (value(p) - low)) / span)));
+    grid.tabIndex = 0; // many of them scroll
     say(words, `${all.length} scored at ${answer.side} px, best first`);
     words.title = only ? labelOfReward(only) : 'Weighted sum; each reward on the scale of these pictures: 0 is their mean, 1 one spread.';
   }
