@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from . import prompt_files
 from .errors import UserError
 from .sampling.windows import HrfStart, Window, WindowKind, window
 
@@ -132,6 +133,7 @@ class RunConfig(BaseModel):
     adv_std_floor: float = dial(0.1, "Smallest spread to divide by, as a share of the running spread of all rewards.", group="learning", label="Spread floor", ge=0, le=1)
     updates_per_iteration: int = dial(2, "Optimizer steps on each batch of pictures.", group="learning", label="Updates per iteration", ge=1, le=8)
     micro_batch: int = dial(24, "Pictures in flight: fewer need less memory and more time.", group="learning", label="Pictures in flight", ge=1, le=256)
+    gradient_checkpointing: bool = dial(False, "Keeps less of each picture while learning and works the rest out again: much less memory, and learning takes about a third longer. The result is the same.", group="learning", label="Gradient checkpointing")
     pull: float = dial(0.0, "Weight of the KL to the base model on all trained steps.", group="learning", label="Pull to base", live=True, ge=0, le=10)
     kl_include_dt: bool = dial(True, "Divide the KL by |dt| as published; off is the form in the public code.", group="learning", label="KL as published")
     max_grad_norm: float = dial(1.0, "Gradients are scaled down to this norm.", group="learning", label="Gradient clip", gt=0, le=100)
@@ -244,7 +246,7 @@ def window_at(config: RunConfig, iteration: int, start: int | None = None) -> Wi
 FIELDS = RunConfig.model_fields
 LIVE = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["live"])
 ALARMS = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["group"] == "alarms")
-RESUMABLE = ("iterations", "checkpoint_every", "keep_checkpoints", "micro_batch", *ALARMS)  # beside the live dials
+RESUMABLE = ("iterations", "checkpoint_every", "keep_checkpoints", "micro_batch", "gradient_checkpointing", *ALARMS)  # beside the live dials
 TEXT = ("model", "clip_model", "prompts", "reward_file")  # fields in which 3e-4 is a text, not a number
 
 
@@ -401,15 +403,15 @@ PROMPT_LISTS = PRESETS / "prompts"
 
 
 def prompt_list(name: str) -> tuple[str, ...]:
-    """The prompts of a shipped list (`animals`) or of a text file: one a line, lines that open with # left out. Raises UserError."""
+    """The prompts of a shipped list (`animals`) or of a file: text with one a line (# opens a note), CSV, TSV or JSON. Raises UserError."""
     shipped = {p.stem: p for p in sorted(PROMPT_LISTS.glob("*.txt"))}
     try:
-        lines = shipped.get(name, Path(name)).read_text(encoding="utf-8").splitlines()
+        text = shipped.get(name, Path(name)).read_text(encoding="utf-8")
     except (OSError, ValueError):
         near = difflib.get_close_matches(name, shipped, n=1)
         hint = f"Did you mean @{near[0]}?" if near else f"There are: {', '.join('@' + n for n in shipped)}, or name a text file."
         raise UserError(f"prompts: {_shown('@' + name)} is no list here and no text file. {hint}", "prompts") from None
-    return tuple(line for line in (x.strip() for x in lines) if line and not line.startswith("#"))
+    return prompt_files.read(text, Path(name).name)
 
 
 PRESET_GROUPS = {"": "On the embedded model", "rivals": "Bases and rivals on the embedded model", "real": "On models from the hub, with the papers' dials"}

@@ -9,6 +9,7 @@ import diffusers
 import torch
 import transformers
 
+from .backbones import hub
 from .backbones.base import Backbone
 from .backbones.ddpm import DDPM
 from .backbones.names import check_kind, check_model, model_path
@@ -33,7 +34,10 @@ def load_backbone(config: RunConfig, *, arithmetic: str | None = None) -> Backbo
     check_model(config.model)
     try:
         kind = diffusers.DiffusionPipeline.load_config(model_path(config.model)).get("_class_name")
-    except Exception as error:  # only a hub name gets here: no network, no such name, a licence that is not accepted
+    except Exception as error:  # only a hub name gets here
+        known = hub.unreachable("model", config.model, error)
+        if known:
+            raise known from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"model: {config.model} cannot be loaded ({reason}). Check the name, the network and the model's licence.", "model") from None
     check_kind(config.model, kind)

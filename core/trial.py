@@ -26,6 +26,7 @@ if __name__ == "__main__":  # as in core.__main__, so that a trial is as fast as
 import psutil
 import torch
 
+from .backbones import checkpointing
 from .backbones.device import choose_device
 from .config import RunConfig, build, load, load_preset
 from .control import memory, peak_memory
@@ -138,12 +139,23 @@ class Trial(Worker):
             "memory": peak,
             "memory_parts": memory_parts(peak, self.meter.after, self.meter.highest, parameters=parameters, moments=moments),
             "memory_total": memory(kind)[1],
+            "kept": self._kept(config),
             "device": f"{kind}, {self.trainer.backbone.arithmetic}",
             "disk": {
                 "checkpoint": _size(self.run.checkpoints) // len(checkpoints.all_of(self.run)), "export": _size(self.run.export),
                 "picture": round(picture), "iteration": round(notes),
             },
         }
+
+    def _kept(self, config: RunConfig) -> float | None:
+        """What gradient checkpointing leaves of the memory of pictures in flight; None if the peak was not reached while learning."""
+        if max(self.meter.highest, key=self.meter.highest.get) != "update":
+            return None
+        trainer = self.trainer
+        conditions, step = trainer.conditions([0], 1), trainer.plan(1).trained[0]
+        x = torch.zeros(1, *trainer.backbone.latent_shape, device=trainer.backbone.device)
+        forward = lambda: trainer.backbone.velocity(x, step, trainer.schedule, conditions, guidance=config.guidance)
+        return checkpointing.measure(trainer.backbone.denoiser, forward, on=config.gradient_checkpointing).share
 
 
 def times(rows: list[dict], *, refresh: int | None = None) -> dict[str, Any]:

@@ -278,9 +278,12 @@ class Worker:
             why = {"reason": "number", "rate": self.config.learning_rate / 2} if isinstance(error, Diverged) else {"reason": "setting"}
         elif _out_of_memory(error):
             fewer = self.config.micro_batch // 2
-            remedy = f"Continue with {fewer} pictures in flight (micro_batch={fewer})." if fewer else "Start again with smaller pictures or a smaller model."
+            thrifty = self.config.gradient_checkpointing
+            remedy = "Start again with smaller pictures or a smaller model." if thrifty else "Turn on checkpointing (gradient_checkpointing=true)."
+            if fewer:
+                remedy = f"Continue with {fewer} pictures in flight (micro_batch={fewer})."
             message, code = f"Ran out of memory{where}{safe}", 2
-            why = {"reason": "memory", "fewer": fewer}
+            why = {"reason": "memory", "fewer": fewer, "thrifty": thrifty}
         elif _unwritable(error):
             message, remedy, code = f"The run folder cannot be written ({_unwritable(error)}){where}{safe}", "Free some space or fix the folder, then resume.", 2
             why = {"reason": "disk"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from diffusers import ModelMixin
 from torch import nn
 
 from ..sampling.diffusion import DiffusionSchedule
@@ -37,6 +38,7 @@ class Backbone(Protocol):
     device: torch.device
     latent_shape: tuple[int, int, int]  # (C, H, W) of one picture
     arithmetic: str  # 'float32' or 'bfloat16', as chosen
+    denoiser: ModelMixin  # the part that is tuned
 
     def schedule(self, steps: int) -> Schedule | DiffusionSchedule: ...
 

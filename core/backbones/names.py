@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import places
 from ..config import MODELS
 from ..errors import UserError
+from . import missing
 
 # Which classes are supported, and what people call them.
 PIPELINES = {
@@ -32,20 +33,24 @@ def model_path(name: str) -> str:
         return str(folder)
     if places.is_hub_name(name):
         return name
-    raise UserError(f"model: {places.quoted(name)} is neither an embedded model nor a folder here nor a hub name. Use emoji-sd3, a folder, or owner/name.", "model")
+    raise missing.no_such_place(name)
 
 
 def check_model(name: str) -> None:
     """Raises UserError if the model is a folder that cannot be used; a hub name is looked up only when it is loaded."""
     folder = Path(model_path(name))
-    if not folder.is_dir():
-        return
+    if folder.is_dir():
+        check_folder(name, folder)
+
+
+def check_folder(name: str, folder: Path) -> None:
+    """Raises UserError, which calls the model `name`, if `folder` holds none that can be tuned."""
     index = folder / "model_index.json"
     try:
         parts = json.loads(index.read_text(encoding="utf-8"))
         kind = parts.get("_class_name")
     except FileNotFoundError:
-        raise UserError(f"model: {name} holds no model_index.json, so it is not a diffusers folder. Name the folder that holds it.", "model") from None
+        raise missing.no_index(name, folder) from None
     except (OSError, ValueError, AttributeError):
         raise UserError(f"model: {index} cannot be read. Copy the model again.", "model") from None
     check_kind(name, kind)
@@ -55,10 +60,12 @@ def check_model(name: str) -> None:
         at_root = part in AT_ROOT and (folder / AT_ROOT[part]).is_file()
         if named and not at_root and not (folder / part).is_dir():
             raise UserError(f"model: {name} lacks its part {part}. Copy the model again.", "model")
+        problem = missing.weights_problem(name, part, folder if at_root else folder / part) if named else None
+        if problem:
+            raise problem
 
 
 def check_kind(name: str, kind: object) -> None:
     """Raises UserError unless `kind`, the class that model_index.json names, is one that can be tuned."""
     if not isinstance(kind, str) or kind not in PIPELINES:
-        *most, last = (f"{known} ({words})" for known, words in PIPELINES.items())
-        raise UserError(f"model: {name} is a {kind}. Use a {', '.join(most)} or {last}, or emoji-sd3.", "model")
+        raise missing.other_kind(name, kind)

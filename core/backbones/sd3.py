@@ -15,6 +15,7 @@ from torch import nn
 from ..config import RunConfig
 from ..errors import UserError
 from ..sampling.schedule import Schedule, from_scheduler
+from . import checkpointing, hub
 from .base import Conditions
 from .device import choose_device, fastest
 from .folding import FoldedJointAttention
@@ -40,7 +41,8 @@ class SD3:
         # On a CPU the weights stay float32 and autocast decides; on a GPU the frozen weights are stored small.
         stored = torch.bfloat16 if wanted == "bfloat16" and self.device.type != "cpu" else torch.float32
         self.pipeline = self._load(path, stored)
-        self.transformer = self.pipeline.transformer.requires_grad_(False).eval().to(self.device)
+        self.denoiser = self.transformer = self.pipeline.transformer.requires_grad_(False).eval().to(self.device)
+        checkpointing.switch(self.transformer, config.gradient_checkpointing)
         self.vae = self.pipeline.vae.requires_grad_(False).eval().to(self.device)
         if self.device.type == "cpu":
             self.vae = self.vae.to(memory_format=torch.channels_last)
@@ -74,6 +76,9 @@ class SD3:
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a damaged folder fails in as many ways as it has parsers
+            known = hub.unreachable("model", path, error)
+            if known:
+                raise known from None
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise UserError(f"model: {path} cannot be loaded ({reason}). Check the folder or the name; only safetensors weights are read.", "model") from None
 

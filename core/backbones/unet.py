@@ -20,6 +20,7 @@ from torch import nn
 from ..config import RunConfig
 from ..errors import UserError
 from ..sampling.diffusion import DiffusionSchedule, from_scheduler
+from . import checkpointing, hub
 from .base import Conditions
 from .device import choose_device, fastest
 from .names import check_model, model_path
@@ -34,6 +35,9 @@ def load(kind: type[DiffusionPipeline], path: str, **settings) -> DiffusionPipel
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a damaged folder fails in as many ways as it has parsers
+        known = hub.unreachable("model", str(path), error)
+        if known:
+            raise known from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"model: {path} cannot be loaded ({reason}). Check the folder or the name; only safetensors weights are read.", "model") from None
 
@@ -53,7 +57,8 @@ class UNetBackbone(ABC):
         # On a CPU the weights stay float32 and autocast decides; on a GPU the frozen weights are stored small.
         small = wanted == "bfloat16" and self.device.type != "cpu"
         self.pipeline, vae = self._load(model_path(config.model), torch.bfloat16 if small else torch.float32)
-        self.unet = self.pipeline.unet.requires_grad_(False).eval().to(self.device)
+        self.denoiser = self.unet = self.pipeline.unet.requires_grad_(False).eval().to(self.device)
+        checkpointing.switch(self.unet, config.gradient_checkpointing)
         self._layout = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
         self.vae = None if vae is None else vae.requires_grad_(False).eval().to(self.device, memory_format=self._layout)
         channels, given = self.unet.config.in_channels, self.unet.config.out_channels

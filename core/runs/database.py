@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -41,6 +42,27 @@ METRICS = {
 }
 
 
+def _to_read(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing. In a folder that cannot be written WAL has no place for its index (sqlite.org/wal.html, 5):
+    the file is read as it is, without what a crash left in run.db-wal.
+    """
+    def opened(how: str) -> sqlite3.Connection:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10, check_same_thread=False)
+        try:
+            db.execute("SELECT id FROM status")  # opening is lazy: a file that is no run.db shows here
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    try:
+        return opened("mode=ro")
+    except sqlite3.OperationalError:
+        if os.access(path.parent, os.W_OK):
+            raise
+        return opened("mode=ro&immutable=1")
+
+
 class Database:
     """One connection to a run.db. Safe to share between threads of a process (one lock)."""
 
@@ -51,8 +73,7 @@ class Database:
         self._lock = threading.RLock()
         try:
             if readonly:
-                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, check_same_thread=False)
-                self._db.execute("SELECT id FROM status")  # opening is lazy: a file that is no run.db shows here
+                self._db = _to_read(self.path)
             else:
                 self._db = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
                 self._db.execute("PRAGMA journal_mode=WAL")

@@ -95,6 +95,14 @@ def create(path: Path, config: RunConfig) -> Run:
     return run
 
 
+def check_writable(folder: Path) -> None:
+    """Raises UserError if nothing can be written into `folder`, or into the one that it would be made in."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"The folder of runs, {folder}, can only be read. Start the studio with another one (--runs FOLDER), or make it writable.", "runs")
+
+
 def check_disk(folder: Path) -> None:
     """Raises UserError if the disk that would hold `folder` is nearly full."""
     while not folder.exists() and folder != folder.parent:

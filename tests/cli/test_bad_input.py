@@ -21,7 +21,7 @@ CASES = {
     "out of range": ([*TRAIN, "--set", "noise_level=0"], "noise_level: Noise level is 0. Use above 0 to 1.2."),
     "no value": ([*TRAIN, "--set", "seed"], "--set 'seed': write it as key=value, for example --set creative_beta=0.5."),
     "no YAML": ([*TRAIN, "--set", "prompts=[a"], "prompts: '[a' cannot be read. Quote text that holds : or [ or {."),
-    "missing model": ([*TRAIN, "--set", "model=./none"], "model: './none' is neither an embedded model nor a folder here nor a hub name."),
+    "missing model": ([*TRAIN, "--set", "model=./none"], "model: there is no folder './none' on this computer."),
     "a folder that is no model": ([*TRAIN, "--set", "model=."], "model: . holds no model_index.json"),
     "empty prompts": ([*TRAIN, "--set", "prompts=[]"], "prompts: Prompts is empty. Use 1 to 5,000 lines of text"),
     "empty prompt": ([*TRAIN, "--set", "prompts=['']"], "prompts: prompt 1 of 1 is empty. Write a text or remove it."),

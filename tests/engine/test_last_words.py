@@ -50,9 +50,13 @@ def test_out_of_memory_names_what_to_do(new_run, at_iteration, error, capsys):
 
 
 def test_out_of_memory_with_one_picture_in_flight_does_not_advise_none(new_run, at_iteration):
-    run = new_run(micro_batch=1, group_size=4)
-    at_iteration(1, raising(MemoryError()))
-    assert work(run) == 2 and status(run)["remedy"] == "Start again with smaller pictures or a smaller model."
+    for thrifty, remedy in ((False, "Turn on checkpointing (gradient_checkpointing=true)."), (True, "Start again with smaller pictures or a smaller model.")):
+        run = new_run(f"thrifty-{thrifty}", micro_batch=1, group_size=4, gradient_checkpointing=thrifty)
+        at_iteration(1, raising(MemoryError()))
+        assert work(run) == 2 and status(run)["remedy"] == remedy
+        with run.database(readonly=True) as db:
+            (failure,) = [e for e in db.events() if e["kind"] == "failure"]
+        assert (failure["fewer"], failure["thrifty"]) == (0, thrifty)
 
 
 def test_fault_of_the_program_keeps_the_traceback(new_run, at_iteration, capsys):

@@ -284,3 +284,12 @@ def test_noise_level_that_cannot_be_trained_on_is_refused(make_trainer):
     with pytest.raises(UserError, match="noise_level: step 0 .* too small to be trained"):
         trainer.adopt(trainer.config.with_changes(noise_level=1e-4))
     assert trainer.config.noise_level == 0.7
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_checkpointing_changes_no_number_of_a_run(make_trainer, dtype):
+    plain, thrifty = (make_trainer(dtype=dtype, updates_per_iteration=2, sa_reg_steps=2, pull=0.1, gradient_checkpointing=on) for on in (False, True))
+    for number in (1, 2):
+        metrics = [trainer.iterate(number).metrics for trainer in (plain, thrifty)]
+        assert metrics[0] == metrics[1] and metrics[1]["first_ratio"] == 0.0
+    assert same(state(plain), state(thrifty))

@@ -63,6 +63,7 @@ def test_a_trial_measures_the_real_loop_and_leaves_nothing(settings, tmp_path):
     assert sum(told["seconds"].values()) == pytest.approx(told["pace"]) and min(told["seconds"].values()) > 0
     assert sum(told["memory_parts"].values()) == told["memory"] <= told["memory_total"]
     assert min(told["memory_parts"].values()) >= 0 and min(told["disk"].values()) > 0
+    assert told["kept"] is None or 0 < told["kept"] < 1
     # three tensors of the LoRA's size in a checkpoint, one in the export
     assert 2.5 < told["disk"]["checkpoint"] / told["disk"]["export"] < 5
 
@@ -98,3 +99,16 @@ def test_the_studio_counts_pictures_in_flight_as_the_trainer_does(settings, chan
     trainer.config = config
     updates = trainer._updates(cost.pictures(config) // config.group_size, config.group_size)
     assert max(len(rows) for update in updates for rows in update) == cost.in_flight(config)
+
+
+@pytest.mark.parametrize("highest, told", [({"rollout": 1, "update": 2}, True), ({"rollout": 2, "update": 1}, False)])
+def test_checkpointing_is_weighed_only_where_learning_needs_the_most(make_trainer, highest, told):
+    trainer = make_trainer(gradient_checkpointing=True)
+    weigher = trial.Trial.__new__(trial.Trial)
+    weigher.trainer, weigher.meter = trainer, trial.Meter("cpu")
+    weigher.meter.close()
+    weigher.meter.highest = highest
+    share = weigher._kept(trainer.config)
+    assert (share is not None) == told
+    if told:
+        assert 0 < share < 1 and trainer.backbone.denoiser.is_gradient_checkpointing  # left as the run has it

@@ -1,6 +1,7 @@
 """run.db: what a reader can see while the worker writes, and that a command is answered once."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -196,3 +197,27 @@ def test_embeddings_come_back_within_half_precision():
     assert back.dtype == np.float32 and back.shape == (4, 7)
     np.testing.assert_allclose(back, vectors[:, ::-1], rtol=2**-11)
     assert pack(np.array([1.0])) == b"\x00\x3c"  # IEEE 754 half, little-endian
+
+
+def test_a_run_in_a_folder_that_cannot_be_written_is_read_as_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "run.db"
+    with Database(path, create=True) as db:
+        db.add_iteration(1, 2.0, {"reward": 0.5})
+    plain, asked = sqlite3.connect, []
+
+    def refuse(address, **options):
+        """As SQLite does on a mount that is read only: WAL's index has no place."""
+        asked.append(address.partition("?")[2])
+        if "immutable" not in address:
+            raise sqlite3.OperationalError("unable to open database file")
+        return plain(address, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    with pytest.raises(UserError, match="cannot be opened"):  # where the folder can be written, that is not the reason
+        Database(path, readonly=True)
+    monkeypatch.setattr(os, "access", lambda place, how: False)
+    with Database(path, readonly=True) as db:
+        assert [r["reward"] for r in db.iterations()] == [0.5]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.add_event("state", 1, state="stopped")
+    assert asked == ["mode=ro", "mode=ro", "mode=ro&immutable=1"]
