@@ -19,6 +19,7 @@ COST = (
     "lora_rank",
     "updates_per_iteration",
     "micro_batch",
+    "gradient_checkpointing",
     "dynamics",
     "window",
     "window_size",
@@ -68,12 +69,16 @@ def disk(config: RunConfig, sizes: dict[str, int]) -> int:
     return made * sizes["picture"] + config.iterations * sizes["iteration"] + saved * sizes["checkpoint"] + sizes["export"]
 
 
-def remedies(config: RunConfig, parts: dict[str, int]) -> list[dict[str, Any]]:
+def remedies(config: RunConfig, parts: dict[str, int], kept: float | None = None) -> list[dict[str, Any]]:
     """What would need less memory by 50 MB or more, largest saving first: {"field", "from", "to", "label", "saving" in bytes}.
 
     Pictures in flight need memory in proportion to their number; gradients and Adam's moments to the LoRA's rank.
+    kept: what gradient checkpointing leaves of the pictures' part, where a trial found that it would help.
     """
     found = []
+    if kept is not None and not config.gradient_checkpointing and parts["pictures"] * (1 - kept) >= _NOTEWORTHY:
+        saving = round(parts["pictures"] * (1 - kept))
+        found.append({"field": "gradient_checkpointing", "from": False, "to": True, "label": "Turn on checkpointing", "saving": saving})
     for name, words in (("micro_batch", "pictures in flight"), ("group_size", "pictures per prompt"), ("lora_rank", "as LoRA rank")):
         now = in_flight(config) if name == "micro_batch" else getattr(config, name)
         less = now // 2
@@ -91,7 +96,9 @@ def remedies(config: RunConfig, parts: dict[str, int]) -> list[dict[str, Any]]:
 
 
 def scaled(config: RunConfig, fitting: RunConfig, measured: dict[str, Any]) -> dict[str, Any]:
-    """What `config` would need, from a trial of `fitting`, which differs in micro_batch alone: the pictures' part grows in proportion."""
+    """What `config` would need, from a trial of `fitting`, which differs in micro_batch and checkpointing alone: the pictures' part is in proportion."""
     parts = dict(measured["memory_parts"])
-    parts["pictures"] = round(parts["pictures"] * in_flight(config) / in_flight(fitting))
-    return {**measured, "memory_parts": parts, "memory": sum(parts.values()), "fits_with": fitting.micro_batch}
+    thrifty = fitting.gradient_checkpointing and not config.gradient_checkpointing
+    left = measured.get("kept") or 1.0 if thrifty else 1.0
+    parts["pictures"] = round(parts["pictures"] * in_flight(config) / in_flight(fitting) / left)
+    return {**measured, "memory_parts": parts, "memory": sum(parts.values()), "fits_with": fitting.micro_batch, "fits_thrifty": thrifty}

@@ -73,9 +73,9 @@ class Job:
             if not told["memory"]:
                 raise UserError(told["error"], told.get("field"))
             fewer = cost.in_flight(trying) // 2
-            if not fewer:
-                raise UserError("This needs more memory than there is, even with one picture in flight. Use a smaller model or smaller pictures.", "model")
-            trying = trying.with_changes(micro_batch=fewer)
+            if not fewer and trying.gradient_checkpointing:
+                raise UserError("This needs more memory than there is, even with one picture in flight and checkpointing. Use a smaller model or smaller pictures.", "model")
+            trying = trying.with_changes(**({"micro_batch": fewer} if fewer else {"gradient_checkpointing": True}))
         took = time.time() - self.began
         keep(self.runs, trying, told["measured"], took)
         if trying is not self.config:
@@ -109,6 +109,7 @@ class Job:
 
 def start(runs: Path, config: RunConfig) -> None:
     """Begin to measure `config`. Raises UserError if a trial or a training would be in its way."""
+    folder.check_writable(runs)
     busy = training(runs)
     if busy:
         raise UserError(f"{busy} is training. A trial beside it would measure too much; pause it or wait.", "measure")

@@ -78,6 +78,16 @@ def save(runs: Path, title: str, line: str, values: dict, *, overwrite: bool = F
     return find(runs, path.stem)
 
 
+def rename(runs: Path, stem: str, title: str) -> OwnPreset:
+    """Call a preset `title`; its settings and its line stay. Raises UserError."""
+    old = find(runs, stem)
+    if stem_of(title.strip()) == stem:
+        return save(runs, title, old.line, old.config().model_dump(), overwrite=True)
+    new = save(runs, title, old.line, old.config().model_dump())
+    old.path.unlink()
+    return new
+
+
 def delete(runs: Path, stem: str) -> None:
     """Raises UserError."""
     find(runs, stem).path.unlink()

@@ -123,7 +123,7 @@ class Past:
         if trial is None and run is None:
             return None
         m = trial or run
-        told = {name: m.get(name) for name in ("pace", "memory", "memory_parts", "memory_total", "device", "at", "run", "iterations", "fits_with")}
+        told = {name: m.get(name) for name in ("pace", "memory", "memory_parts", "memory_total", "device", "at", "run", "iterations", "fits_with", "fits_thrifty")}
         fits = m["memory"] <= m["memory_total"] if m["memory"] and m["memory_total"] else None
         return {
             **told,
@@ -133,7 +133,7 @@ class Past:
             "disk": cost.disk(config, m["disk"]) if trial else None,
             "pictures": cost.pictures(config),
             "fits": fits,
-            "remedies": cost.remedies(config, m["memory_parts"]) if trial and fits is False else [],
+            "remedies": cost.remedies(config, m["memory_parts"], m.get("kept")) if trial and fits is False else [],
         }
 
     def trial_took(self, model: str) -> float | None:

@@ -44,18 +44,19 @@ def next_beta(config: RunConfig) -> float | None:
 
 def after_failure(run: Run, db: Database, state: str) -> dict[str, Any] | None:
     """{"reason": memory, disk, number, setting, fault or died, "saved": newest checkpoint or 0, "changes": settings with which
-    to go on}; None if the run did not fail.
+    to go on, "checkpointing": whether that is still to be turned on}; None if the run did not fail.
     """
     if state not in ("failed", "died"):
         return None
     saved = checkpoints.all_of(run)
-    told = {"reason": state if state == "died" else "fault", "saved": saved[-1] if saved else 0, "changes": {}}
+    told = {"reason": state if state == "died" else "fault", "saved": saved[-1] if saved else 0, "changes": {}, "checkpointing": False}
     if state == "failed":
         events = [e for e in db.events() if e["kind"] == "failure"]
         why = events[-1] if events else {}
         told["reason"] = why.get("reason", "fault")
         if why.get("fewer"):
             told["changes"] = {"micro_batch": why["fewer"]}
+        told["checkpointing"] = why.get("thrifty") is False
         if why.get("rate"):
             told["changes"] = {"learning_rate": why["rate"]}
     return told

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from core import places
-from core.backbones.names import PIPELINES, check_model, model_path
-from core.clip_names import check_clip, check_likeness
+from core import places, prompt_files
+from core.backbones import hub, missing
+from core.backbones.names import PIPELINES, check_folder, check_model, model_path
+from core.clip_names import EMBEDDED, check_clip, check_likeness
 from core.config import FIELDS, MODELS, NAME, PRESET_GROUPS, RunConfig, build, preset_names, preset_words, problems
 from core.errors import UserError
 from core.rewards.names import REGISTRY, check_names
@@ -35,10 +36,10 @@ def form(runs: Path) -> dict[str, Any]:
 
 
 def fields() -> dict[str, dict[str, Any]]:
-    """Per field: label, symbol, help, group, live, default, and its JSON schema for bounds and choices."""
+    """Per field: label, symbol, help, group, live, default, whether it is our choice where papers are silent, and its JSON schema."""
     schema = RunConfig.model_json_schema()["properties"]
     return {
-        name: {**field.json_schema_extra, "help": field.description, "default": schema[name].get("default"), "schema": schema[name]}
+        name: {**field.json_schema_extra, "help": field.description, "ours": "our choice" in field.description, "default": schema[name].get("default"), "schema": schema[name]}
         for name, field in FIELDS.items()
     }
 
@@ -62,7 +63,10 @@ def check(values: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
         wrong.setdefault("model", place["words"])
     for error in surroundings(values):
         wrong.setdefault(error.field or "", str(error))
-    answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "model": place, "measured": None, "preset": None}
+    kept = place_problem(runs)
+    if kept:
+        wrong["runs"] = kept
+    answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "model": place, "clip": clip_words(values), "measured": None, "preset": None}
     if sound:
         config, past = build(values), presets.Past(runs)
         answer |= {
@@ -79,7 +83,7 @@ def surroundings(values: dict[str, Any]) -> list[UserError]:
     weights, clip, file = values.get("rewards"), values.get("clip_model"), values.get("reward_file")
     checks = [
         lambda: check_names(weights if isinstance(weights, dict) else ()),
-        lambda: check_likeness(values.get("perceptual", "clip")),
+        lambda: check_likeness(str(values.get("perceptual", "clip"))),
         lambda: check_clip(clip) if isinstance(clip, str) and clip else None,
         lambda: _reward_file(file) if isinstance(file, str) and "own" in (weights or ()) else None,
         *(lambda name=name: _suits(name, values) for name in ("dynamics", "guidance", "prompt_noise_scale")),
@@ -119,6 +123,16 @@ def words(field: str, text: str) -> str:
     return text[len(prefix) :] if text.startswith(prefix) else text
 
 
+def place_problem(runs: Path) -> str | None:
+    """Why no run can be kept in `runs`: it can only be read, or its disk is nearly full."""
+    for look in (folder.check_writable, folder.check_disk):
+        try:
+            look(runs)
+        except UserError as error:
+            return words("disk", str(error))
+    return None
+
+
 def name_problem(name: str, runs: Path) -> str | None:
     if not NAME.fullmatch(name):
         return "Name has a sign that a folder cannot carry. Use 1 to 60 letters, digits, - and _."
@@ -143,30 +157,54 @@ def model_place(model: str) -> dict[str, Any]:
         return {"here": False, "hub": False, "words": words("model", str(error))}
     if os.path.isdir(model_path(model)):
         return {"here": True, "hub": False, "words": "Ready"}
-    owner, _, repo = model.partition("/")
-    if (_hub_cache() / f"models--{owner}--{repo}").is_dir():
-        return {"here": True, "hub": True, "words": "Ready"}
-    return {
-        "here": False,
-        "hub": True,
-        "words": f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow.",
-    }
+    return _hub_place(model, model.partition("/")[2])
 
 
+def clip_words(values: dict[str, Any]) -> str:
+    """What a person should know of the CLIP that compares the pictures: that it is not here yet, or that it knows emoji only."""
+    clip, model = values.get("clip_model"), values.get("model")
+    if clip == EMBEDDED:
+        return "" if model in _SHIPPED else f"It knows emoji only. For photos and paintings use {LARGE_CLIP}."
+    if not isinstance(clip, str) or places.folder(clip) or not places.is_hub_name(clip) or hub.snapshot(clip):
+        return ""
+    return "It is not on this computer. Starting fetches it from the hub, if the network allows."
+
+
+def _hub_place(model: str, repo: str) -> dict[str, Any]:
+    fetched, doubt = hub.snapshot(model), missing.sounds_like(model)
+    if fetched is None:
+        said = f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow."
+        if doubt:
+            said = f"{repo} is not on this computer, and sounds like {doubt}, which cannot be tuned here. Use {missing.TUNED}."
+        return {"here": False, "hub": True, "words": said}
+    kind = model_kind(str(fetched))
+    try:
+        check_folder(model, fetched)
+    except UserError as error:
+        if kind is None or kind["name"] in PIPELINES:  # fetching was broken off
+            return {"here": False, "hub": True, "words": f"{repo} is on this computer only in part. Starting fetches the rest from the hub."}
+        return {"here": False, "hub": False, "words": words("model", str(error))}
+    return {"here": True, "hub": True, "words": "Ready"}
+
+
+LARGE_CLIP = "openai/clip-vit-large-patch14"
+MOST_PROMPTS = 5000  # as RunConfig.prompts allows
+LARGEST_PROMPTS = 8 * 2**20  # letters of a file
 _NOISES = ("flow_sde", "cps", "dance_sde", "ddim")
 
 
 def model_kind(model: Any) -> dict[str, Any] | None:
-    """{"flow", "prompts", "noises"} of a model on this computer, from its model_index.json; None if that cannot be read."""
+    """{"name" of its class, "flow", "prompts", "noises"} of a model on this computer, from its model_index.json; None if that cannot be read."""
     if not isinstance(model, str) or not model.strip():
         return None
     try:
-        parts = json.loads((Path(model_path(model)) / "model_index.json").read_text(encoding="utf-8"))
-        name = parts["_class_name"]
+        place = model_path(model)
+        folder = Path(place) if os.path.isdir(place) else hub.snapshot(place)
+        name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["_class_name"])
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
     flow = name == "StableDiffusion3Pipeline"
-    return {"flow": flow, "prompts": "without a prompt" not in PIPELINES.get(name, ""), "noises": list(_NOISES[:3] if flow else _NOISES[3:])}
+    return {"name": name, "flow": flow, "prompts": "without a prompt" not in PIPELINES.get(name, ""), "noises": list(_NOISES[:3] if flow else _NOISES[3:])}
 
 
 _SHIPPED = {"emoji-sd3": ("Emoji SD3", "64 px, built in"), "emoji-ddpm": ("Emoji DDPM", "64 px, built in, no prompts")}
@@ -208,6 +246,14 @@ def read(kind: str, name: str, text: str, runs: Path) -> dict[str, Any]:
     return _read(preset_words(name)[0], presets.load(name))
 
 
+def prompts_of(name: str, text: str) -> dict[str, Any]:
+    """{"prompts", "left": how many more the file has than a run takes} of a file that was dropped or chosen. Raises UserError."""
+    if len(text) > LARGEST_PROMPTS:
+        raise UserError(f"prompts: {name} is larger than {LARGEST_PROMPTS // 2**20} MB. Take some of its lines.", "prompts")
+    found = prompt_files.read(text, name or "the file")
+    return {"prompts": found[:MOST_PROMPTS], "left": max(0, len(found) - MOST_PROMPTS)}
+
+
 def of_run(run: folder.Run) -> dict[str, Any]:
     """{"title", "values"} with which `run` began. Raises UserError."""
     return _read(run.name, run.config())
@@ -217,19 +263,14 @@ def _read(title: str, config: RunConfig) -> dict[str, Any]:
     return {"title": title, "values": config.model_dump(mode="json")}
 
 
-def _hub_cache() -> Path:
-    home = os.environ.get("HF_HOME")
-    return Path(os.environ.get("HF_HUB_CACHE") or (Path(home) / "hub" if home else Path.home() / ".cache" / "huggingface" / "hub"))
-
-
 def make(values: dict[str, Any], name: str, runs: Path) -> folder.Run:
     """The run folder of a new run. Raises UserError that names the wrong field."""
     config = build(values)
     for error in surroundings(values):
         raise error
-    taken = name_problem(name, runs)
-    if taken:
-        raise UserError(taken, "name")
+    for field, problem in (("name", name_problem(name, runs)), ("runs", place_problem(runs))):
+        if problem:
+            raise UserError(problem, field)
     place = model_place(config.model)
     if not place["here"] and not place["hub"]:
         raise UserError(place["words"], "model")

@@ -37,11 +37,19 @@ def add(api: APIRouter, place: Place) -> None:
         kind, name, text = (str(body.get(key, "")) for key in ("kind", "name", "text"))
         return setup.of_run(place.run(name)) if kind == "run" else setup.read(kind, name, text, place.runs)
 
+    @api.post("/prompts/read")
+    def read_prompts(body: dict = Body()) -> dict:
+        return setup.prompts_of(str(body.get("name", "")), str(body.get("text", "")))
+
     @api.post("/own-presets")
     def save(body: dict = Body()) -> dict:
         words = (str(body.get(key, "")) for key in ("title", "line"))
         preset = own_presets.save(place.runs, *words, as_dict(body, "config"), overwrite=body.get("overwrite") is True)
         return {"name": preset.stem}
+
+    @api.post("/own-presets/{name}/rename")
+    def rename(name: str, body: dict = Body()) -> dict:
+        return {"name": own_presets.rename(place.runs, name, str(body.get("title", ""))).stem}
 
     @api.post("/own-presets/{name}/delete")
     def delete(name: str) -> dict:

@@ -1,6 +1,7 @@
 """A trial's manners without a model: reads settings, says what it does, ends as the settings' seed asks.
 
-seed 0: a result; 1: no memory with more than 6 pictures in flight; 2: a wrong setting; 3: killed; 4: goes on until it is ended.
+seed 0: a result; 1: no memory with more than 6 pictures in flight; 2: a wrong setting; 3: killed; 4: goes on until it is ended;
+5: memory for one picture in flight, and only with checkpointing.
 """
 
 import json
@@ -19,7 +20,7 @@ if config["seed"] == 3:
     os.kill(os.getpid(), 9)
 if config["seed"] == 2:
     say({"error": "model: this one is broken.", "field": "model", "memory": False})
-elif config["seed"] == 1 and config["micro_batch"] > 6:
+elif (config["seed"] == 1 and config["micro_batch"] > 6) or (config["seed"] == 5 and not config["gradient_checkpointing"]):
     say({"error": "Ran out of memory, iteration 1.", "field": None, "memory": True})
 else:
     parts = {"model": 2_000_000_000, "pictures": 3_000_000_000, "gradients": 1_000_000_000, "looks": 500_000_000}
@@ -33,6 +34,7 @@ else:
                 "memory": sum(parts.values()),
                 "memory_parts": parts,
                 "memory_total": 8_000_000_000,
+                "kept": 0.25,
                 "device": "cpu, float32",
                 "disk": {"checkpoint": 10_000_000, "export": 3_000_000, "picture": 2_000, "iteration": 1_000},
             }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 from sample_run import write_run
 
+from core.backbones import missing
 from core.config import RunConfig, load_preset, parse_assignments
 from core.errors import UserError
-from studio.data import lists, own_presets, presets, setup
+from core.runs import folder
+from studio.data import lists, measuring, own_presets, presets, setup
 
 HOSTILE = '<img src=x onerror="window.hit=1"> ${window.hit=2} {{x}} \u202e'
 
@@ -170,3 +173,101 @@ def test_only_models_that_are_here_are_offered(tmp_path, monkeypatch):
     os.makedirs(tmp_path / "emoji-ddpm")
     (tmp_path / "emoji-ddpm" / "model_index.json").write_text("{}")
     assert [m["name"] for m in setup.models()] == ["emoji-sd3", "emoji-ddpm"]
+
+
+def test_a_folder_of_runs_that_can_only_be_read_is_told_before_start(tmp_path, monkeypatch):
+    assert "runs" not in setup.check(RunConfig().model_dump(mode="json"), "fine-01", tmp_path)["problems"]
+    monkeypatch.setattr(os, "access", lambda place, how: False)
+    told = setup.check(RunConfig().model_dump(mode="json"), "fine-01", tmp_path)["problems"]
+    assert told == {"runs": f"The folder of runs, {tmp_path}, can only be read. Start the studio with another one (--runs FOLDER), or make it writable."}
+    for refused in (lambda: setup.make({}, "fine-01", tmp_path), lambda: measuring.start(tmp_path, RunConfig())):
+        with pytest.raises(UserError, match="can only be read") as caught:
+            refused()
+        assert caught.value.field == "runs"
+    monkeypatch.undo()
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10, 10, 2**20))
+    assert setup.check({}, "fine-01", tmp_path)["problems"]["runs"].startswith("only 1 MB free in ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def fetched(tmp_path, monkeypatch):
+    """fetched(kind, parts): what the hub's cache holds of a/b."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def make(kind: str, *parts: str) -> None:
+        place = tmp_path / "hub" / "models--a--b"
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text("1f")
+        index = {"_class_name": kind, "unet": ["diffusers", "UNet2DModel"], "scheduler": ["diffusers", "DDPMScheduler"]}
+        (place / "snapshots" / "1f").mkdir(parents=True)
+        (place / "snapshots" / "1f" / "model_index.json").write_text(json.dumps(index))
+        for part in parts:
+            (place / "snapshots" / "1f" / part).mkdir()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "kind, parts, place",
+    [
+        ("DDPMPipeline", ("unet", "scheduler"), {"here": True, "hub": True, "words": "Ready"}),
+        ("DDPMPipeline", ("unet",), {"here": False, "hub": True, "words": "b is on this computer only in part. Starting fetches the rest from the hub."}),
+        ("FluxPipeline", ("unet",), {"here": False, "hub": False, "words": f"a/b is FLUX (FluxPipeline), which cannot be tuned here. Use {missing.TUNED}."}),
+    ],
+)
+def test_what_the_hub_gave_before_is_looked_at(fetched, kind, parts, place):
+    fetched(kind, *parts)
+    assert setup.model_place("a/b") == place
+    assert setup.model_kind("a/b")["name"] == kind
+
+
+def test_a_hub_name_that_is_not_here_says_what_starting_does(fetched):
+    assert setup.model_place("a/b")["words"] == "b is not on this computer. Starting fetches it from the hub, if the network and its licence allow."
+    told = setup.model_place("black-forest-labs/FLUX.1-dev")
+    assert told["hub"] and told["words"] == f"FLUX.1-dev is not on this computer, and sounds like FLUX, which cannot be tuned here. Use {missing.TUNED}."
+
+
+def test_a_file_of_prompts_gives_as_many_as_a_run_takes():
+    assert setup.prompts_of("p.txt", "cat\ndog") == {"prompts": ("cat", "dog"), "left": 0}
+    told = setup.prompts_of("p.txt", "\n".join(f"cat {i}" for i in range(6200)))
+    assert (len(told["prompts"]), told["prompts"][-1], told["left"]) == (5000, "cat 4999", 1200)
+    RunConfig(prompts=told["prompts"])
+    with pytest.raises(UserError, match="larger than 8 MB"):
+        setup.prompts_of("p.txt", "x" * (8 * 2**20 + 1))
+
+
+@pytest.mark.parametrize(
+    "model, clip, said",
+    [
+        ("emoji-sd3", "emoji-clip", ""),
+        ("emoji-ddpm", "emoji-clip", ""),
+        ("runwayml/stable-diffusion-v1-5", "emoji-clip", "It knows emoji only. For photos and paintings use openai/clip-vit-large-patch14."),
+        ("emoji-sd3", "a/c", "It is not on this computer. Starting fetches it from the hub, if the network allows."),
+        ("emoji-sd3", "a/b", ""),  # fetched before
+        ("emoji-sd3", 3, ""),
+    ],
+)
+def test_what_a_person_should_know_of_the_judging_clip(fetched, model, clip, said):
+    fetched("CLIPModel")
+    assert setup.clip_words({"model": model, "clip_model": clip}) == said
+
+
+def test_our_choices_are_marked_and_the_papers_are_not():
+    marked = {name for name, field in setup.fields().items() if field["ours"]}
+    assert {"creative_combine", "shaping_delta", "prompt_noise_tau1", "subset_k"} <= marked
+    assert not marked & {"group_size", "sa_reg_steps", "clip_epsilon", "adv_history_size", "shaping_terminal_zero"}
+
+
+def test_own_presets_can_be_called_something_else(tmp_path):
+    config = RunConfig(seed=9)
+    own_presets.save(tmp_path, "Mine", "A line.", config.model_dump())
+    own_presets.save(tmp_path, "Other", "", {})
+    renamed = own_presets.rename(tmp_path, "mine", " Much better ")
+    assert (renamed.stem, renamed.title, renamed.line, renamed.config()) == ("much-better", "Much better", "A line.", config)
+    assert {p.stem for p in own_presets.every(tmp_path)} == {"much-better", "other"}
+    assert own_presets.rename(tmp_path, "much-better", "MUCH better").title == "MUCH better"  # the same file
+    for wrong, said in (("Other", "kept already"), ("", "1 to 60 letters")):
+        with pytest.raises(UserError, match=said):
+            own_presets.rename(tmp_path, "much-better", wrong)
+    assert own_presets.find(tmp_path, "much-better").config() == config and own_presets.find(tmp_path, "other").config() == RunConfig()

@@ -80,8 +80,8 @@ def test_what_does_not_fit_offers_remedies(setup):
     expect(setup.locator(".bud.memory .unfit")).to_have_text("Does not fit", timeout=20000)
     expect(setup.locator(".bud.memory .huge")).to_have_text("Needs 15.5of 8.0 GB")
     remedies = setup.locator(".remedies button")
-    assert remedies.all_text_contents() == ["24 → 12 pictures in flight−6.0 GB", "24 → 12 pictures per prompt−6.0 GB", "32 → 16 as LoRA rank−0.5 GB"]
-    remedies.first.click()
+    assert remedies.all_text_contents() == ["Turn on checkpointing−9.0 GB", "24 → 12 pictures in flight−6.0 GB", "24 → 12 pictures per prompt−6.0 GB", "32 → 16 as LoRA rank−0.5 GB"]
+    remedies.nth(1).click()
     expect(setup.get_by_label("Pictures in flight")).to_have_value("12")
     expect(remedies).to_have_count(0)
     expect(setup.locator(".ti")).to_contain_text("3 changes")
@@ -179,7 +179,7 @@ def test_a_missing_model_and_a_wrong_field_are_told_in_words(setup, studio):
     other.fill("stabilityai/stable-diffusion-3.5-medium")
     expect(setup.locator(".box .said").first).to_contain_text("is not on this computer")
     other.fill("/no/such/place")
-    expect(setup.locator("[data-field=model] .wrong")).to_contain_text("neither")
+    expect(setup.locator("[data-field=model] .wrong")).to_contain_text("no folder")
     expect(setup.locator("#mm-start")).to_contain_text("Check: Model")
     setup.get_by_role("button", name="Use Emoji SD3").click()
     expect(setup.locator("#mm-start")).to_contain_text("Start training")
@@ -196,3 +196,88 @@ def test_a_missing_model_and_a_wrong_field_are_told_in_words(setup, studio):
     setup.locator("#mm-queue").click()
     expect(setup.locator(".go .hint")).to_have_text("waiting waits in the queue, which Runs shows.")
     assert folder.Run(studio.runs / "waiting").config().dynamics == "cps"
+
+
+def drop(page, selector: str, name: str, text: str, kind: str = "") -> None:
+    """Drop a file of that text on the element, as a person would."""
+    page.evaluate(
+        """([selector, name, text, type]) => {
+          const data = new DataTransfer();
+          data.items.add(new File([text], name, { type }));
+          for (const kind of ['dragover', 'drop'])
+            document.querySelector(selector).dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data }));
+        }""",
+        [selector, name, text, kind],
+    )
+
+
+def test_a_file_that_is_dropped_anywhere_is_taken_for_what_it_is(setup):
+    lines = setup.get_by_label("Prompts, one a line")
+    drop(setup, "h2.q", "many.csv", "id,prompt\n1,a fox\n2,an owl\n3,a fox\n")
+    expect(lines).to_have_value("a fox\nan owl\na fox")
+    expect(setup.locator(".from .said")).to_have_text("3 prompts, 1 of them a repeat, from many.csv")
+    drop(setup, "textarea", "odd.csv", "id,words\n1,a fox\n")
+    expect(setup.locator(".from .said.off")).to_have_text("odd.csv has no column called prompt; its first line is id, words. Call the right one prompt.")
+    expect(lines).to_have_value("a fox\nan owl\na fox")
+    lines.fill("cat")
+    expect(setup.locator(".from .said")).to_have_text("1 prompt")
+    drop(setup, ".bud.time", "mine.yaml", RunConfig(group_size=9, prompts=(HOSTILE,)).to_yaml())
+    expect(setup.locator(".ti")).to_contain_text("mine.yaml")
+    expect(setup.get_by_label("Pictures per prompt")).to_have_value("9")
+    setup.get_by_role("button", name="From a file").locator("xpath=following-sibling::input").set_input_files(
+        {"name": "set.jsonl", "mimeType": "", "buffer": b'{"prompt": "a red cat"}\n'}
+    )
+    expect(lines).to_have_value("a red cat")
+    assert setup.evaluate("window.hit") is None
+
+
+def test_the_judging_clip_stands_with_the_model_and_our_choices_are_marked(setup):
+    clip = setup.get_by_label("CLIP model")
+    expect(clip).to_have_value("emoji-clip")
+    said = setup.locator(".judge .said")
+    expect(said).to_have_text("")
+    setup.get_by_placeholder("folder, or owner/model").evaluate("e => e.closest('.box').querySelector('.opt:last-of-type input').click()")
+    setup.get_by_placeholder("folder, or owner/model").fill("runwayml/stable-diffusion-v1-5")
+    expect(said).to_have_text("It knows emoji only. For photos and paintings use openai/clip-vit-large-patch14.")
+    clip.fill("openai/clip-vit-large-patch14")
+    expect(said).to_contain_text("not on this computer")
+    clip.fill("/no/clip")
+    expect(setup.locator("[data-field=clip_model] .wrong")).to_contain_text("neither")
+    expect(setup.locator("#mm-start")).to_contain_text("Check: CLIP model")
+    clip.fill("emoji-clip")
+    setup.get_by_role("button", name="Use Emoji SD3").click()
+    expect(setup.locator("#mm-start")).to_contain_text("Start training")
+    setup.locator("summary", has_text="DRIFT-style parts").click()
+    shaping = setup.locator("[data-field=shaping_delta] .ours")
+    expect(shaping).to_have_text("*")
+    expect(setup.locator("details[open] .key")).to_contain_text("Our choice")
+    assert setup.locator("[data-field=shaping_alpha] .ours").count() == 0
+
+
+def test_checkpointing_is_a_setting_that_the_heading_tells(setup):
+    learning = setup.locator("details", has=setup.locator("summary", has_text="Learning"))
+    expect(learning.locator(".sum")).not_to_contain_text("checkpointing")
+    learning.locator("summary").click()
+    setup.get_by_label("Gradient checkpointing").check()
+    learning.locator("summary").click()
+    expect(learning.locator(".sum")).to_contain_text("in flight, checkpointing")
+    expect(setup.locator(".ti")).to_contain_text("1 change")
+
+
+def test_own_presets_are_called_something_else_in_the_dialog(setup, studio):
+    setup.locator("#mm-save-preset").evaluate("e => e.click()")
+    setup.get_by_label("Name of the preset").fill("First name")
+    setup.get_by_role("button", name="Save", exact=True).click()
+    expect(setup.locator("[data-kind=own] > b")).to_have_text("First name")
+    setup.locator("#mm-load-setup").click()
+    setup.get_by_role("button", name="Rename First name").click()
+    name = setup.get_by_label("New name of First name")
+    expect(name).to_be_focused()
+    name.fill("Second name")
+    name.press("Enter")
+    expect(setup.locator("#mm-load .one b", has_text="Second name")).to_be_visible()
+    setup.keyboard.press("Escape")
+    expect(setup.locator("[data-kind=own] > b")).to_have_text("Second name")
+    expect(setup.locator("[data-kind=own]")).to_have_attribute("aria-checked", "true")
+    expect(setup.locator(".ti")).to_have_text("Second name")
+    (studio.runs / "presets" / "second-name.yaml").unlink()

@@ -80,10 +80,23 @@ def test_remedies_say_what_each_saves():
     assert cost.remedies(config.with_changes(micro_batch=1), {**PARTS, "gradients": 99 * 10**6}) == []  # 49 MB are not worth a button
 
 
+def test_checkpointing_is_a_remedy_where_it_helps_and_is_not_on_yet():
+    config = RunConfig(lora_rank=4)
+    first, *others = cost.remedies(config, PARTS, kept=0.25)
+    assert first == {"field": "gradient_checkpointing", "from": False, "to": True, "label": "Turn on checkpointing", "saving": 3 * GB * 3 // 4}
+    assert others == cost.remedies(config, PARTS)  # where the peak is not reached while learning, nothing is kept for it
+    assert cost.remedies(config.with_changes(gradient_checkpointing=True), PARTS, kept=0.25) == others
+    assert cost.remedies(config, PARTS, kept=0.99) == others  # 30 MB are not worth a button
+    assert cost.key(config) != cost.key(config.with_changes(gradient_checkpointing=True))
+
+
 def test_a_setup_that_does_not_fit_is_scaled_from_one_that_does():
     config = RunConfig(group_size=24, updates_per_iteration=1, micro_batch=24)
     told = cost.scaled(config, config.with_changes(micro_batch=6), {"memory": sum(PARTS.values()), "memory_parts": PARTS, "pace": 2.0})
-    assert told["memory_parts"] == {**PARTS, "pictures": 12 * GB} and told["memory"] == 15.5 * GB and told["fits_with"] == 6
+    assert told["memory_parts"] == {**PARTS, "pictures": 12 * GB} and told["memory"] == 15.5 * GB and told["fits_with"] == 6 and not told["fits_thrifty"]
+    thrifty = config.with_changes(micro_batch=1, gradient_checkpointing=True)
+    told = cost.scaled(config, thrifty, {"memory": sum(PARTS.values()), "memory_parts": PARTS, "pace": 2.0, "kept": 0.25})
+    assert told["memory_parts"]["pictures"] == 3 * GB * 24 * 4 and told["fits_thrifty"]
 
 
 def test_the_key_knows_what_asks_the_base_model():
@@ -118,9 +131,18 @@ def test_without_memory_fewer_in_flight_are_tried_and_the_need_is_scaled(tmp_pat
     m = presets.Past(tmp_path).of(config)
     assert (m["fits"], m["fits_with"], m["memory"]) == (False, 6, 3_500_000_000 + 4 * 3_000_000_000)
     assert [(r["field"], r["to"], r["saving"]) for r in m["remedies"]] == [
-        ("micro_batch", 12, 6_000_000_000), ("group_size", 12, 6_000_000_000), ("lora_rank", 16, 500_000_000)
+        ("gradient_checkpointing", True, 9_000_000_000), ("micro_batch", 12, 6_000_000_000), ("group_size", 12, 6_000_000_000), ("lora_rank", 16, 500_000_000)
     ]  # fmt: skip
     assert presets.Past(tmp_path).of(config.with_changes(micro_batch=6))["fits"] is True
+
+
+def test_with_one_picture_in_flight_checkpointing_is_tried_last(tmp_path):
+    config = RunConfig(seed=5, updates_per_iteration=1, micro_batch=4, group_size=24)
+    measuring.start(tmp_path, config)
+    assert finished(tmp_path)["error"] == ""
+    m = presets.Past(tmp_path).of(config)
+    assert (m["fits"], m["fits_with"], m["fits_thrifty"], m["memory_parts"]["pictures"]) == (False, 1, True, 4 * 4 * 3 * GB)
+    assert presets.Past(tmp_path).of(config.with_changes(micro_batch=1, gradient_checkpointing=True))["fits"] is True
 
 
 @pytest.mark.parametrize("seed, said, field", [(2, "model: this one is broken.", "model"), (3, "more memory than there is", "model")])

@@ -98,6 +98,12 @@ function afterFailure(head) {
       title: `Goes on ${from} with a learning rate of ${plain(changes.learning_rate)}.`,
       act: () => goOn(changes),
     });
+  if (head.failure.checkpointing)
+    acts.push({
+      label: 'Turn on checkpointing',
+      title: `Goes on ${from}. Learning then keeps less of each picture and works the rest out again: much less memory, about a third more time.`,
+      act: () => goOn({ gradient_checkpointing: true }),
+    });
   if (!changes.learning_rate)
     acts.push({ label: saved ? `Resume from ${saved}` : 'Start again', title: 'Go on with the settings as they are', act: () => goOn() });
   if (reason === 'died') acts.push({ label: 'Open log', href: runPath('log') });

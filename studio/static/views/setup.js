@@ -7,6 +7,7 @@ import { advanced } from './setup/advanced.js';
 import { budget } from './setup/budget.js';
 import { cards } from './setup/cards.js';
 import { openLoad, openSave } from './setup/dialogs.js';
+import { takeDrops } from './setup/drop.js';
 import { control, field } from './setup/fields.js';
 import { form, open, load, choose, usable, reset, changes, changed, check, draw, freeName, labelOf, set } from './setup/form.js';
 import { findTrial } from './setup/measure.js';
@@ -20,6 +21,7 @@ export async function setup(place) {
   root = place;
   await open();
   root.append(left(), right());
+  takeDrops(root, (files) => form.takePictures(files));
   form.draws.push(drawHead, drawProblems);
   await findTrial();
   changed();

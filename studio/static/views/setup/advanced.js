@@ -2,7 +2,7 @@
 
 import { h, icon, say, plain } from '../../lib/dom.js';
 import { form, labelOf } from './form.js';
-import { control } from './fields.js';
+import { control, OURS } from './fields.js';
 import { inWords } from './words.js';
 
 const GROUPS = [
@@ -33,6 +33,8 @@ const SHORT = {
     `LoRA rank ${v.lora_rank}`,
     `clip ${plain(v.clip_epsilon)}`,
     `${v.updates_per_iteration} updates per iteration`,
+    `${v.micro_batch} in flight`,
+    ...(v.gradient_checkpointing ? ['checkpointing'] : []),
     `pull ${plain(v.pull)}`,
     `seed ${v.seed}`,
   ],
@@ -56,7 +58,7 @@ const SHORT = {
 };
 
 export function advanced() {
-  const namesOf = (id) => [...Object.keys(form.known.fields).filter((n) => form.known.fields[n].group === id), ...(id === 'learning' ? ['seed'] : [])];
+  const namesOf = (id) => [...Object.keys(form.known.fields).filter((n) => form.known.fields[n].group === id && n !== 'clip_model'), ...(id === 'learning' ? ['seed'] : [])];
   return h(
     'div',
     { class: 'acc', role: 'group', 'aria-label': 'Advanced settings' },
@@ -79,6 +81,7 @@ function group(id, title, names) {
       'div',
       { class: 'grid' },
       names.map((n) => control(n)),
+      names.some((n) => form.known.fields[n].ours) ? h('p', { class: 'key' }, `* ${OURS}`) : null,
     ),
   );
 }

@@ -105,7 +105,7 @@ function drawParts(root, names, m, parts, words, of = 0) {
 function remedy(r) {
   return h(
     'button',
-    { class: 'btn sm', title: `Sets ${labelOf(r.field)} to ${r.to}.`, onclick: () => set(r.field, r.to) },
+    { class: 'btn sm', title: r.to === true ? form.known.fields[r.field].help : `Sets ${labelOf(r.field)} to ${r.to}.`, onclick: () => set(r.field, r.to) },
     r.label,
     h('b', {}, `−${bytes(r.saving)}`),
   );
@@ -115,7 +115,7 @@ function provenance(m) {
   const where = 'on this computer',
     disk = m.disk ? ` Disk: about ${bytes(m.disk)}.` : '';
   if (m.run) return `Measured in ${m.iterations} iterations of the run ${m.run} ${where} (${m.device || 'device unknown'}).`;
-  const part = m.fits_with ? ` It ran with ${plain(m.fits_with)} in flight; the rest is in proportion.` : '';
+  const part = m.fits_with ? ` It ran with ${plain(m.fits_with)} in flight${m.fits_thrifty ? ' and checkpointing' : ''}; the rest is in proportion.` : '';
   return `Measured in ${m.iterations} trial iterations ${where}, ${ago(Date.now() / 1000 - m.at)}.${part}${disk}`;
 }
 

@@ -2,7 +2,7 @@
 
 import { h, icon, say } from '../../lib/dom.js';
 import { get, post } from '../../lib/store.js';
-import { form, load, check, draw, changes } from './form.js';
+import { form, load, check, draw, changes, isBase } from './form.js';
 
 const HEADS = { run: 'From a run', own: 'Your presets', rivals: 'Bases and rivals on the embedded model', real: 'On models from the hub' };
 
@@ -25,7 +25,8 @@ function dialog(id, title, ...inside) {
 }
 
 // --- load -----------------------------------------------------------------------------------------------------------
-export async function openLoad() {
+/** The dialog; a file that was dropped elsewhere is read at once. */
+export async function openLoad(first = null) {
   const said = h('p', { class: 'wrong', role: 'alert' }),
     list = h('div', { class: 'list' }),
     input = h('input', { type: 'file', accept: '.yaml,.yml', hidden: true, onchange: () => dropped(input.files[0]) }),
@@ -62,6 +63,7 @@ export async function openLoad() {
       }),
     );
   };
+  if (first instanceof File) dropped(first);
   await fill().catch((problem) => say(said, problem.message));
 }
 
@@ -73,21 +75,44 @@ function row(setup, take, refill, said) {
     h('span', { dir: 'auto' }, setup.line),
   );
   if (setup.kind !== 'own') return h('div', { class: 'setup' }, open);
-  const remove = h('button', { class: 'btn sm ghost', 'aria-label': `Delete ${setup.title}`, onclick: ask }, 'Delete');
-  async function ask() {
+  const rename = h('button', { class: 'btn sm ghost', 'aria-label': `Rename ${setup.title}`, onclick: ask }, 'Rename');
+  const remove = h('button', { class: 'btn sm ghost', 'aria-label': `Delete ${setup.title}`, onclick: drop }, 'Delete');
+  function ask() {
+    const title = h('input', { class: 'text', 'aria-label': `New name of ${setup.title}`, maxlength: 60, autocomplete: 'off', value: setup.title });
+    const keep = async (e) => {
+      e.preventDefault();
+      try {
+        const { name } = await post(`/api/own-presets/${encodeURIComponent(setup.name)}/rename`, { title: title.value });
+        if (isBase('own', setup.name)) Object.assign(form.base, { name, title: title.value.trim() });
+        say(said, '');
+        await afresh(refill);
+      } catch (problem) {
+        say(said, problem.message.replace(/^\w+: /, ''));
+      }
+    };
+    node.replaceChildren(h('form', { class: 'rename', onsubmit: keep }, title, h('button', { class: 'btn sm', type: 'submit' }, 'Rename')));
+    title.select();
+  }
+  async function drop() {
     if (remove.textContent === 'Delete') return say(remove, 'Delete for good');
     try {
       await post(`/api/own-presets/${encodeURIComponent(setup.name)}/delete`);
-      form.known = await get('/api/presets');
-      draw();
-      await refill();
+      await afresh(refill);
     } catch (problem) {
       say(said, problem.message);
     }
     return undefined;
   }
   remove.addEventListener('blur', () => say(remove, 'Delete'));
-  return h('div', { class: 'setup' }, open, remove);
+  const node = h('div', { class: 'setup' }, open, rename, remove);
+  return node;
+}
+
+/** Own presets were changed: cards and list show them. */
+async function afresh(refill) {
+  form.known = await get('/api/presets');
+  draw();
+  await refill();
 }
 
 // --- save -----------------------------------------------------------------------------------------------------------

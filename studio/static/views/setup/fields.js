@@ -8,6 +8,9 @@ import { inWords } from './words.js';
 export const field = (name, ...children) =>
   h('div', { class: 'field', 'data-field': name }, children, h('p', { class: 'wrong', role: 'status' }));
 
+/** What the mark beside a field means. */
+export const OURS = 'Our choice: the papers leave it open, or say something else.';
+
 /** A number stays a number; anything else travels as typed, and the server says what is wrong with it. */
 export function read(text) {
   const clean = text
@@ -22,6 +25,7 @@ export function control(name, title = null) {
     parts = known.schema.anyOf || [known.schema],
     choice = parts.find((p) => p.enum);
   const sign = known.symbol ? h('i', { class: 'sym' }, ` ${known.symbol}`) : null;
+  const ours = known.ours ? h('abbr', { class: 'ours', title: OURS }, '*') : null;
   let input;
   if (parts.length === 1 && choice) {
     input = h(
@@ -50,5 +54,5 @@ export function control(name, title = null) {
       if (document.activeElement !== input) input.value = form.values[name] ?? '';
     });
   }
-  return field(name, h('div', { class: 'line', title: known.help }, h('span', {}, title ?? known.label, sign), input));
+  return field(name, h('div', { class: 'line', title: known.help }, h('span', {}, title ?? known.label, sign, ours), input));
 }

@@ -8,9 +8,9 @@ const KEPT = ['model', 'prompts', 'seed']; // what a person works on stays when 
 
 /**
  * base: where changes are counted from, {kind: 'preset' | 'own' | 'run' | 'file' | 'none', name, title, values}.
- * draws: called after every change of values or of what is known about them. said: a line below Start.
+ * draws: called after every change of values or of what is known about them. said: a line below Start. takePictures: scores pictures.
  */
-export const form = { known: null, base: null, values: {}, name: '', problems: {}, checked: null, draws: [], starting: false, said: '' };
+export const form = { known: null, base: null, values: {}, name: '', problems: {}, checked: null, draws: [], starting: false, said: '', takePictures: null };
 
 let timer = null;
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -20,7 +20,8 @@ export const usable = () => [
   ...form.known.own.filter((p) => p.values).map((p) => ({ ...p, kind: 'own' })),
 ];
 export const isBase = (kind, name) => form.base?.kind === kind && form.base.name === name;
-export const labelOf = (name) => (name === 'name' ? 'Name' : (form.known?.fields[name]?.label ?? name));
+const OUTSIDE = { name: 'Name', runs: 'folder of runs' }; // what is checked beside the settings
+export const labelOf = (name) => OUTSIDE[name] ?? form.known?.fields[name]?.label ?? name;
 export const kindOf = () => form.known.models.find((m) => m.name === form.values.model)?.kind ?? null;
 
 /** Names of fields that differ from the starting point. */

@@ -2,7 +2,7 @@
 
 import { $, apart, h, icon, say } from '../../lib/dom.js';
 import { form, set, setAll, kindOf } from './form.js';
-import { field } from './fields.js';
+import { control, field } from './fields.js';
 
 export const modelTitle = (name) =>
   form.known.models.find((m) => m.name === name)?.title ?? (apart(name.split(/[\\/]/).filter(Boolean).pop() || name) || 'no model');
@@ -51,8 +51,28 @@ export function modelBox() {
     'div',
     { class: 'box' },
     h('h2', {}, 'Model'),
-    field('model', h('div', { role: 'radiogroup', 'aria-label': 'Model' }, [...shipped, other].map((o) => o.node)), own, said, remedies),
+    field('model', h('div', { role: 'radiogroup', 'aria-label': 'Model' }, [...shipped, other].map((o) => o.node)), own, said),
+    remedies,
+    judge(),
   );
+}
+
+const CLIPS = ['emoji-clip', 'openai/clip-vit-large-patch14', 'openai/clip-vit-base-patch32'];
+
+/** The CLIP that says how alike pictures are and whether they match the prompt. */
+function judge() {
+  const row = control('clip_model', 'Looks and prompt judged by'),
+    words = h('p', { class: 'said', role: 'status' }),
+    input = $('input', row);
+  input.setAttribute('list', 'mm-clips');
+  input.spellcheck = false;
+  form.draws.push(() => say(words, form.checked?.clip ?? ''));
+  row.append(
+    h('datalist', { id: 'mm-clips' }, CLIPS.map((name) => h('option', { value: name }))),
+    words,
+  );
+  row.classList.add('judge');
+  return row;
 }
 
 /** Take a model that ships, with a noise kind that suits it. */

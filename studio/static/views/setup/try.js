@@ -56,6 +56,7 @@ export function tryReward() {
     words.title = only ? labelOfReward(only) : 'Weighted sum; each reward on the scale of these pictures: 0 is their mean, 1 one spread.';
   }
 
+  form.takePictures = go;
   for (const kind of ['dragover', 'drop'])
     box.addEventListener(kind, (e) => {
       e.preventDefault();
