@@ -96,6 +96,8 @@ def no_index(name: str, folder: Path) -> UserError:
         owner, _, repo = folder.name.removeprefix("models--").partition("--")
         return _refused(f"{name} is the hub's cache of a model. Write {owner}/{repo}.")
     models = [part for part in _folders(folder) if (folder / part / "model_index.json").is_file()]
+    if len(models) == 1:
+        return _refused(f"{name} holds a model in the folder {models[0]}. Name that: {folder / models[0]}.")
     if models:
         more = f" and {len(models) - 3} more" if len(models) > 3 else ""
         return _refused(f"{name} holds several models: {', '.join(models[:3])}{more}. Name one of them, such as {folder / models[0]}.")

@@ -100,7 +100,7 @@ def check_writable(folder: Path) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        raise UserError(f"The folder of runs, {folder}, can only be read. Start the studio with another one (--runs FOLDER), or make it writable.", "runs")
+        raise UserError(f"The folder of runs, {folder.absolute()}, can only be read. Start the studio with another one (--runs FOLDER), or make it writable.", "runs")
 
 
 def check_disk(folder: Path) -> None:

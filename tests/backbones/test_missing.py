@@ -94,8 +94,10 @@ def test_an_absent_file_of_several(model):
 
 def test_a_folder_that_is_beside_the_model(model, tmp_path):
     assert said(model / "transformer") == f"{model / 'transformer'} is one part of a model. Name the folder above it: {model}."
-    assert said(tmp_path) == f"{tmp_path} holds several models: mine. Name one of them, such as {model}."
-    (model / "vae" / "config.json").unlink()
+    assert said(tmp_path) == f"{tmp_path} holds a model in the folder mine. Name that: {model}."
+    (tmp_path / "also").mkdir()
+    (tmp_path / "also" / "model_index.json").write_text("{}")
+    assert said(tmp_path) == f"{tmp_path} holds several models: also, mine. Name one of them, such as {tmp_path / 'also'}."
     lone = tmp_path / "lone"
     lone.mkdir()
     assert said(lone) == f"{lone} holds no model_index.json, so it is not a diffusers folder. Name the folder that holds it."

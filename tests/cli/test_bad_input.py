@@ -22,7 +22,7 @@ CASES = {
     "no value": ([*TRAIN, "--set", "seed"], "--set 'seed': write it as key=value, for example --set creative_beta=0.5."),
     "no YAML": ([*TRAIN, "--set", "prompts=[a"], "prompts: '[a' cannot be read. Quote text that holds : or [ or {."),
     "missing model": ([*TRAIN, "--set", "model=./none"], "model: there is no folder './none' on this computer."),
-    "a folder that is no model": ([*TRAIN, "--set", "model=."], "model: . holds no model_index.json"),
+    "a folder that is no model": ([*TRAIN, "--set", "model=."], "model: . holds a model in the folder sham. Name that: sham."),
     "empty prompts": ([*TRAIN, "--set", "prompts=[]"], "prompts: Prompts is empty. Use 1 to 5,000 lines of text"),
     "empty prompt": ([*TRAIN, "--set", "prompts=['']"], "prompts: prompt 1 of 1 is empty. Write a text or remove it."),
     "unknown reward": ([*TRAIN, "--set", "rewards={brightnes: 1}"], "rewards: 'brightnes' is no reward. Did you mean brightness?"),
