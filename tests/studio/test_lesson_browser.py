@@ -11,10 +11,10 @@ from sample_run import write_run
 from studio.data import lesson
 
 
-# names of the views that can be seen; the dial of the fourth step belongs to its chart
+# names of the views that can be seen; the dials of the fourth step belong to its chart
 SEEN = """() => {
     const seen = (n) => n && n.getClientRects().length && getComputedStyle(n).visibility === 'visible';
-    return ['.mm-map', '.mm-pictures', '.mm-variety', '.mm-shares', '.mm-hold', '.pairs'].filter((n) => seen(document.querySelector('.mm-lesson ' + n)));
+    return ['.mm-map', '.mm-pictures', '.mm-variety', '.mm-beside', '.mm-shares', '.mm-hold', '.pairs'].filter((n) => seen(document.querySelector('.mm-lesson ' + n)));
 }"""
 
 
