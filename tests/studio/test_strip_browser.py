@@ -115,11 +115,12 @@ def test_narrowing_is_said_on_every_screen_and_its_remedies_work(studio, page):
 def test_out_of_memory_goes_on_with_fewer_pictures_in_flight(studio, page):
     run = made(studio, "oom", iterations=41, state="failed")
     with run.database() as db:
-        db.add_event("failure", 42, reason="memory", fewer=12)
+        db.add_event("failure", 42, reason="memory", fewer=12, thrifty=False)
         db.set_status(message="Ran out of memory, iteration 42. Saved at 40.", remedy="Continue with 12 pictures in flight (micro_batch=12).", details="<i>x</i>")
     look(page, studio, run)
     expect(page.locator("#mm-on")).to_have_text("Ran out of memory, iteration 42. Saved at 40.", timeout=LONG)
     expect(page.locator(".mm-notice pre")).to_have_text("<i>x</i>", timeout=LONG)
+    expect(page.get_by_role("button", name="Turn on checkpointing")).to_be_visible()
     page.get_by_role("button", name="Continue with 12 pictures in flight").click()
     expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
     assert run.config().micro_batch == 12
