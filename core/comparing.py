@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from . import base
 from .diversity.distance import mean_pairwise, pairwise
@@ -31,7 +31,7 @@ from .errors import UserError
 from .evaluation import PIXEL_SIDE, pixel_distances
 from .loading import open_run
 from .pictures import to_uint8
-from .runs import checkpoints, compare
+from .runs import compare
 from .runs.compare import BASE, MEASURED, Store, Want
 from .runs.database import ALIVE, Database, pack, unpack
 from .runs.folder import Run, state, write_atomically
@@ -213,11 +213,8 @@ class Comparer:
                     adapter[name].copy_(value)
 
     def _load(self, checkpoint: int) -> dict[str, np.ndarray]:
-        file = compare.weights_file(self.run, checkpoint)
-        if checkpoint not in checkpoints.all_of(self.run) and file.exists():
-            return load_file(file)
         try:
-            return checkpoints.load(self.run, checkpoint)[0]
+            return compare.weights(self.run, checkpoint)
         except UserError:
             raise UserError(f"The weights after {checkpoint} are not kept any more. Choose another checkpoint.") from None
 

@@ -47,11 +47,19 @@ class Grid:
 
     def png(self) -> bytes:
         chunk = PngInfo()
+        for key, value in self.words().items():  # names of the PNG standard, which viewers show
+            chunk.add_itxt(key, _writable(value))
         for key, value in self.facts.items():
             chunk.add_itxt(f"manymodes:{key}", _writable(value))
         buffer = io.BytesIO()
         self.image.save(buffer, "PNG", pnginfo=chunk)
         return buffer.getvalue()
+
+    def words(self) -> dict[str, str]:
+        """The same for a person, by the standard's own keywords (PNG, section 11.3.4.2)."""
+        told = self.facts
+        sides = f"Left: {told['left']}. Right: {told['right']}. Seeds {told['seeds']}, the same noise on both sides."
+        return {"Title": told["prompt"], "Description": f"“{told['prompt']}”. {sides}", "Software": "Manymodes Studio"}
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from ..config import ROOT
 from ..errors import UserError
@@ -339,6 +342,23 @@ def drop_old_weights(run: Run) -> None:
 def available(run: Run) -> list[int]:
     """Iterations whose weights can be sampled from: checkpoints and what was taken, oldest first."""
     return sorted({*checkpoints.all_of(run), *taken(run)})
+
+
+def weights(run: Run, iteration: int) -> dict[str, np.ndarray]:
+    """The LoRA after `iteration`, saved or taken, by names that begin with lora/. Raises UserError if it cannot be read."""
+    file = weights_file(run, iteration)
+    if iteration in checkpoints.all_of(run) or not file.exists():
+        return checkpoints.load(run, iteration, prefix="lora/")[0]
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError):
+        raise UserError(f"The weights after {iteration} of {run.name} are damaged. Choose another checkpoint.") from None
+
+
+def weights_made(run: Run, iteration: int) -> float:
+    """When they were written, in seconds since 1970."""
+    file = checkpoints.path(run, iteration) / "tensors.safetensors"
+    return (file if file.exists() else weights_file(run, iteration)).stat().st_mtime
 
 
 # --- the sampler's process ----------------------------------------------------------------------------------------------

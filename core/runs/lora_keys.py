@@ -14,21 +14,18 @@ apply at strength 1 what was trained.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
-import yaml
-from huggingface_hub import ModelCard, try_to_load_from_cache
 from safetensors.numpy import save
 
-from ..config import MODELS, RunConfig
 from ..errors import UserError
-from . import checkpoints
+from . import checkpoints, compare, lora_header
 from .folder import Run, write_atomically
 
 FORMATS = {"diffusers": "diffusers", "comfy": "ComfyUI, A1111"}
+WEAKEST, STRONGEST = 0.05, compare.STRONGEST / 100
 _LAYER = re.compile(r"lora/(?P<layer>.+)\.lora_(?P<side>[AB])\.default\.weight")
 _SD3_LAYER = re.compile(r"transformer_blocks\.(\d+)\.attn\.(.+)")
 # layer in diffusers -> (its part of the original joint block, place among query, key, value)
@@ -46,15 +43,14 @@ _SD3_PARTS = {
 Factors = tuple[np.ndarray, np.ndarray]  # A (r, in) and B (out, r), the change of the weight is B @ A
 
 
-def layers(run: Run, iteration: int) -> dict[str, Factors]:
-    """Layer by diffusers' name -> (A, B) at a checkpoint, with LoRA's scale in B. Raises UserError if it cannot be read."""
-    tensors = checkpoints.load(run, iteration, prefix="lora/")[0]
+def layers(run: Run, iteration: int, strength: float = 1.0) -> dict[str, Factors]:
+    """Layer by diffusers' name -> (A, B) after an iteration, with LoRA's scale times `strength` in B. Raises UserError if it cannot be read."""
     sides: dict[str, dict[str, np.ndarray]] = {}
-    for name, tensor in tensors.items():
+    for name, tensor in compare.weights(run, iteration).items():
         found = _LAYER.fullmatch(name)
         sides.setdefault(found["layer"], {})[found["side"]] = tensor
     alpha = run.config().lora_alpha
-    return {layer: (both["A"], both["B"] * np.float32(alpha / len(both["A"]))) for layer, both in sorted(sides.items())}
+    return {layer: (both["A"], both["B"] * np.float32(strength * alpha / len(both["A"]))) for layer, both in sorted(sides.items())}
 
 
 def family(names: list[str]) -> str:
@@ -62,6 +58,12 @@ def family(names: list[str]) -> str:
     if all(_SD3_LAYER.fullmatch(name) for name in names):
         return "sd3"
     return "unet" if all(".transformer_blocks." in name for name in names) else "plain"
+
+
+def made_of(found: dict[str, Factors]) -> tuple[str, int]:
+    """(family, width of the text features) as lora_header.FAMILIES has them."""
+    kind = family(list(found))
+    return kind, 0 if kind == "sd3" else next((down.shape[1] for name, (down, _) in found.items() if name.endswith("attn2.to_k")), 0)
 
 
 def is_prompted(run: Run, iteration: int) -> bool:
@@ -117,48 +119,33 @@ def _check_prompted(found: dict[str, Factors]) -> None:
         raise UserError("format: this model takes no prompt, and neither ComfyUI, A1111 nor diffusers opens a LoRA for it. Use peft on the folder export/ of the run.", "format")
 
 
-def write(run: Run, iteration: int | None, form: str, target: Path, *, preset: str = "") -> Path:
-    """Write the LoRA of a checkpoint (None: the newest) in one of FORMATS to the file `target`. Raises UserError."""
+def write(run: Run, iteration: int | None, form: str, target: Path, *, strength: float = 1.0, preset: str = "") -> Path:
+    """Write the LoRA after an iteration (None: the newest) in one of FORMATS to the file `target`. Raises UserError.
+
+    strength: what other programs shall call strength 1; 1 is as trained.
+    """
     if form not in FORMATS:
         raise UserError(f"format: {form!r} is unknown. Use {' or '.join(FORMATS)}.", "format")
-    saved = checkpoints.all_of(run)
-    if not saved:
+    if not WEAKEST <= strength <= STRONGEST:
+        raise UserError(f"strength: {strength:g} is out of range. Use {WEAKEST:g} to {STRONGEST:g}.", "strength")
+    iteration = newest(run) if iteration is None else iteration
+    if iteration is None:
         raise UserError(f"{run.name}: nothing is saved yet, so there is no LoRA to export. Train it first.", "iteration")
-    iteration = saved[-1] if iteration is None else iteration
-    found = layers(run, iteration)
+    found = layers(run, iteration, strength)
     tensors = (to_comfy if form == "comfy" else to_diffusers)(found)
-    write_atomically(target, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}, metadata(run, iteration, preset)))
+    said = lora_header.metadata(
+        run.name, run.config(), iteration, form=form, made_of=made_of(found), strength=strength, made=compare.weights_made(run, iteration), preset=preset
+    )
+    write_atomically(target, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}, said))
     return target
 
 
-def metadata(run: Run, iteration: int, preset: str = "") -> dict[str, str]:
-    """What the file says of itself: where it comes from, and under which licence its base model stands."""
-    config = run.config()
-    words = {
-        "format": "pt",
-        "manymodes.run": run.name,
-        "manymodes.preset": preset,
-        "manymodes.iteration": str(iteration),
-        "manymodes.base_model": config.model,
-        "manymodes.base_licence": licence(config),
-        "manymodes.prompts": json.dumps(config.prompts, ensure_ascii=False),
-        "manymodes.rewards": json.dumps(dict(config.rewards)),
-        "manymodes.rank": str(config.lora_rank),
-        "manymodes.alpha": f"{config.lora_alpha:g}, already in the matrices",
-        "modelspec.title": f"{run.name} at {iteration}",
-        "modelspec.license": licence(config),
-    }
-    return {name: text for name, text in words.items() if text}
+def newest(run: Run) -> int | None:
+    """The last iteration whose weights are there: that of a checkpoint, else one that Compare took from the trainer."""
+    there = checkpoints.all_of(run) or compare.taken(run)
+    return there[-1] if there else None
 
 
-def licence(config: RunConfig) -> str:
-    """The base model's licence as its model card names it; '' if there is no card on this computer that does."""
-    folder = Path(config.model).expanduser()
-    if folder.name == config.model and (MODELS / config.model).is_dir():
-        return "Apache-2.0"  # see assets/README.md
-    try:
-        card = folder / "README.md" if folder.is_dir() else try_to_load_from_cache(config.model, "README.md")
-        data = ModelCard.load(card).data if isinstance(card, (str, Path)) and Path(card).is_file() else {}
-    except (ValueError, yaml.YAMLError):  # not a hub name, or a card whose head is not YAML
-        return ""
-    return data.get("license_name") or data.get("license") or ""
+def file_name(run: Run, iteration: int, form: str, strength: float = 1.0) -> str:
+    """What the file is best called, so that two exports of one run can be told apart in another program's list."""
+    return f"{run.name}-{iteration}{'' if strength == 1 else f'-x{strength:g}'}-{form}.safetensors"

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from core.runs import compare
 from core.runs.compare import BASE, EVERY, MEASURED, OPENED, SHOWN, STRONGEST, THROUGH, Store, Want
 from core.runs.database import ALIVE
 from core.runs.folder import Run
+from core.runs.lora_header import model_name
 
 from . import started
 from .settings import settings
@@ -32,6 +34,9 @@ CELLS = 12  # checkpoints of one seed through training
 LARGEST_SEED = 2**31 - 1
 _PROMPTS_LISTED = 200
 _samplers: dict[Path, subprocess.Popen] = {}
+_since: dict[Path, float] = {}  # when each was started
+_COUNTED = 5  # seconds of loading after which they are told
+_EMBEDDED = {"emoji-sd3": "Emoji SD3", "emoji-ddpm": "Emoji DDPM"}
 
 
 @dataclass(frozen=True)
@@ -242,15 +247,18 @@ def _sampler(view: View) -> dict[str, Any]:
     """The state of the run's sampler, which is started if there is none."""
     told, key = view.store.sampler(), view.run.path.absolute()
     process = _samplers.get(key)
-    if told["state"] in ("failed", "died"):
+    # one that an earlier studio started, or that ended with the computer, says nothing of how the next one fares
+    fell = told["state"] == "died" and process is not None and process.poll() is not None
+    if told["state"] == "failed" or fell:
         return {"state": "failed", "words": told["message"], "details": told["details"]}
     if told["state"] == "ready":
         return {"state": "ready", "words": ""}
     if told["state"] != "loading" and (process is None or process.poll() == 0):
-        _samplers[key] = compare.start_sampler(view.run)
+        _samplers[key], _since[key] = compare.start_sampler(view.run), time.monotonic()
     elif told["state"] != "loading" and process.poll() is not None:
         return {"state": "failed", "words": "The sampler could not be started. The run's log has the reason.", "details": ""}
-    return {"state": "loading", "words": f"Loading {Path(settings(view.run).model).name}"}
+    name, taken = model_name(settings(view.run)), round(time.monotonic() - _since.get(key, time.monotonic()))
+    return {"state": "loading", "words": f"Loading {_EMBEDDED.get(name, name)}{f', {taken} s' if taken > _COUNTED else ''}"}
 
 
 # --- files ----------------------------------------------------------------------------------------------------------------
@@ -276,7 +284,8 @@ def sheet(run: Run, ask: Ask, other: Run | None, *, layout: str) -> tuple[str, G
         checkpoint = shown[name][0]
         words = f"iteration {checkpoint}" if checkpoint else BASE_NAME
         sides.append(Side(words, pixels, asked[1] / 100, "" if words == BASE_NAME else source.name))
-    facts = {"run": run.name, "iteration": str(shown["right"][0]), "strength": f"{ask.right[1] / 100:g}", "model": config.model}
+    facts = {"run": run.name, "iteration": str(shown["right"][0]), "strength": f"{ask.right[1] / 100:g}", "model": model_name(config)}
+    facts |= {"steps": str(config.steps), "guidance": f"{config.guidance:g}"}
     facts["rewards"] = json.dumps({name: [t["reward"] for t in shown["tiles"][name]] for name in ("left", "right")})
     draw = in_pairs if layout == "pairs" else side_by_side
     word = re.sub(r"[^A-Za-z0-9]+", "-", prompt)[:40].strip("-").lower() or "prompt"

@@ -12,7 +12,7 @@ from core.config import NAME, RunConfig
 from core.errors import UserError
 from core.runs import checkpoints, folder, queue
 from core.runs.compare import end_sampler
-from core.runs.database import ALIVE, Database
+from core.runs.database import ALIVE
 from core.runs.folder import Run
 
 from . import head, started, watched
@@ -24,16 +24,18 @@ ARCHIVE = "archived runs"  # has a space, so no run can be called so
 _PATH_DOTS = 40  # of the small picture in a row
 _FRONT_DOTS = 500
 _MOST_ROWS = 300
+_KEPT = 1024  # rows that are remembered: more than the list and the archive have, or each look would read all of them anew
 
 
 def listed(runs: Path) -> dict[str, Any]:
-    """Every run newest first, the queue, and what is archived."""
+    """Every run newest first (of very many the newest, and how many are left out), the queue, and what is archived."""
     waiting = queue.read(runs)
-    own = [row(run, run.name, waiting) for run in folder.find(runs)[:_MOST_ROWS]]
+    found = folder.find(runs)
+    own = [row(run, run.name, waiting) for run in found[:_MOST_ROWS]]
     others = [row(run, name, waiting) for name, run in watched.read(runs).items()]
     rows = sorted(own + others, key=lambda r: r["made"], reverse=True)
     archived = [{"name": run.name, "size": size(run)} for run in folder.find(runs / ARCHIVE)[:_MOST_ROWS]]
-    return {"runs": rows, "queue": queue_row(waiting), "archived": archived}
+    return {"runs": rows, "left_out": len(found) - len(own), "queue": queue_row(waiting), "archived": archived}
 
 
 def queue_row(waiting: queue.Queue) -> dict[str, Any]:
@@ -42,21 +44,50 @@ def queue_row(waiting: queue.Queue) -> dict[str, Any]:
 
 def row(run: Run, name: str, waiting: queue.Queue = queue.Queue()) -> dict[str, Any]:
     """One run of the list under the name it has here; one that cannot be read says why."""
-    found = {"name": name, "watched": watched.holds(run), "made": run.config_file.stat().st_mtime, "size": size(run)}
+    modified = _modified(run)
+    mine = {"name": name, "watched": watched.holds(run), "size": _size(run, modified)}
+    if name == run.name and not NAME.fullmatch(name):  # copied or renamed by hand: no address leads to it
+        why = "The folder's name has a sign that a run cannot carry. Rename it: letters, digits, - and _."
+        return mine | {"made": run.config_file.stat().st_mtime, "broken": why, "nameless": True}
     try:
-        with run.database(readonly=True) as db:
-            status = db.status()
-            state = started.state(run, status)
-            alive = state in ALIVE or state == "silent"
-            found |= _past(run, db) if alive else dict(_finished_past(run, _modified(run)))
+        found = _resting(run, modified) or _working(run, modified)
     except UserError as error:
-        return found | {"broken": str(error).replace(f"{run.path}{os.sep}", "")}
+        made = run.config_file.stat().st_mtime if run.exists() else 0.0
+        return mine | {"made": made, "broken": str(error).replace(f"{run.path}{os.sep}", "")}
+    place = waiting.runs.index(name) + 1 if name in waiting.runs else 0
+    state = "queued" if place and found["state"] in ("stopped", "failed", "died") else found["state"]
+    return found | mine | {"state": state, "word": head.WORDS.get(state, state), "place": place}
+
+
+@lru_cache(maxsize=_KEPT)
+def _resting(run: Run, modified: tuple[int, ...]) -> dict[str, Any] | None:
+    """The row of a run without a trainer, read again only when its files change; None if a trainer may have it."""
+    with run.database(readonly=True) as db:
+        status = db.status()
+        if status.get("state", "preparing") in ALIVE:
+            return None
+    return _row(run, status, status["state"], dict(_finished_past(run, modified)))
+
+
+def _working(run: Run, modified: tuple[int, ...]) -> dict[str, Any]:
+    """The same of a run whose trainer is at work, or was when it was last heard of."""
+    with run.database(readonly=True) as db:
+        status = db.status()
+        state = started.state(run, status)
+        past = _summary(history(run, db)) if _alive(state) else dict(_finished_past(run, modified))
+    return _row(run, status, state, past)
+
+
+def _alive(state: str) -> bool:
+    return state in ALIVE or state == "silent"
+
+
+def _row(run: Run, status: dict[str, Any], state: str, past: dict[str, Any]) -> dict[str, Any]:
     config = settings(run)
-    return found | {
+    return past | {
+        "made": run.config_file.stat().st_mtime,
         "state": state,
-        "word": head.WORDS.get(state, state),
-        "alive": alive,
-        "place": waiting.runs.index(name) + 1 if name in waiting.runs else 0,
+        "alive": _alive(state),
         "iteration": status.get("iteration", 0),
         "iterations": status.get("iterations") or config.iterations,
         "saved": checkpoints.all_of(run)[-3:],
@@ -66,19 +97,14 @@ def row(run: Run, name: str, waiting: queue.Queue = queue.Queue()) -> dict[str, 
     }
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_KEPT)
 def _described(run: Run, modified: int) -> dict[str, Any]:
     """The preset a run is nearest to. Looking through all presets would take longer than all else in a row."""
     return describe(settings(run))
 
 
-def _past(run: Run, db: Database) -> dict[str, Any]:
-    return _summary(history(run, db))
-
-
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_KEPT)
 def _finished_past(run: Run, modified: tuple[int, ...]) -> dict[str, Any]:
-    """The same for a run without a trainer, read again only when its files change."""
     with run.database(readonly=True) as db:
         return _summary(History(run).update(db))
 
@@ -118,7 +144,7 @@ def size(run: Run) -> int:
     return _size(run, _modified(run))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_KEPT)
 def _size(run: Run, modified: tuple[int, ...]) -> int:
     total = 0
     for where, _, names in os.walk(run.path):
@@ -163,7 +189,7 @@ def _at_rest(run: Run) -> None:
     """Raises UserError while a trainer works in the folder."""
     with run.database(readonly=True) as db:
         state = started.state(run, db.status())
-    if state in ALIVE or state == "silent":
+    if _alive(state):
         raise UserError(f"{run.name} has a trainer at work. Stop it first.", "state")
 
 

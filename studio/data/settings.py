@@ -8,7 +8,7 @@ from core.config import RunConfig
 from core.runs.folder import Run
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)  # more runs than any list shows: each look would parse all of them anew
 def _parsed(run: Run, modified: int) -> RunConfig:
     return run.config()
 

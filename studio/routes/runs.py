@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 
 from core.config import NAME
 from core.errors import UserError
-from core.runs import checkpoints, folder, lora_keys, queue
+from core.runs import compare, folder, lora_header, lora_keys, queue
 
 from ..data import head as heads
 from ..data import runs as shelf
@@ -119,23 +119,23 @@ def _queue(api: APIRouter, place: Place, runner: Runner) -> None:
 def _exports(api: APIRouter, place: Place) -> None:
     @api.get("/runs/{name}/lora")
     def exports(name: str) -> dict:
-        """What can be exported: checkpoints, forms of the file, the licence that goes with it."""
+        """What can be exported: iterations whose weights are there, forms of the file, the licence that goes with it."""
         run = place.run(name)
-        saved = checkpoints.all_of(run)
+        saved = compare.available(run)
         config = settings(run)
         prompted = bool(saved) and lora_keys.is_prompted(run, saved[-1])
-        return {"saved": saved, "forms": lora_keys.FORMATS if prompted else {}, "model": config.model, "licence": lora_keys.licence(config)}
+        return {"saved": saved, "forms": lora_keys.FORMATS if prompted else {}, "model": config.model, "licence": lora_header.licence(config)}
 
     @api.get("/runs/{name}/lora/{form}.safetensors")
-    def lora(name: str, form: str, iteration: int | None = None) -> FileResponse:
+    def lora(name: str, form: str, iteration: int | None = None, strength: float = 1.0) -> FileResponse:
         run = place.run(name)
+        at = lora_keys.newest(run) if iteration is None else iteration
         with tempfile.NamedTemporaryFile(suffix=".safetensors", delete=False) as draft:
             target = Path(draft.name)
         try:
-            lora_keys.write(run, iteration, form, target, preset=describe(settings(run))["title"])
+            lora_keys.write(run, at, form, target, strength=strength, preset=describe(settings(run))["title"])
         except BaseException:
             target.unlink()
             raise
-        at = checkpoints.all_of(run)[-1] if iteration is None else iteration
-        shown = f"{run.name}-{at}-{form}.safetensors"
+        shown = lora_keys.file_name(run, at, form, strength)
         return FileResponse(target, media_type="application/octet-stream", filename=shown, background=BackgroundTask(target.unlink))

@@ -1,8 +1,10 @@
 """Sheets of two sides: equal seeds at equal places, and what made it in the file, whatever the prompt is."""
 
 import io
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -62,10 +64,34 @@ def test_base_stands_in_a_dashed_frame_and_weights_in_a_solid_one():
 
 @pytest.mark.parametrize("make", [side_by_side, in_pairs], ids=["grids", "pairs"])
 def test_file_says_what_made_it(make):
-    assert made(make).text == {
+    told = {key: text for key, text in made(make).text.items() if key.startswith("manymodes:")}
+    assert told == {
         "manymodes:prompt": "cat", "manymodes:seeds": "7 8 9 10 11", "manymodes:run": "first", "manymodes:iteration": "40",
         "manymodes:strength": "0.75", "manymodes:left": "base", "manymodes:right": "first, iteration 40, strength 0.75",
     }  # fmt: skip
+
+
+def international_texts(png: bytes) -> dict[str, str]:
+    """The iTXt chunks of a file, read by the letter of the standard (PNG, sections 5.3 and 11.3.4.4), with their checksums."""
+    found, at = {}, 8
+    assert png[:at] == b"\x89PNG\r\n\x1a\n"
+    while at < len(png):
+        (length,), kind = struct.unpack_from(">I", png, at), png[at + 4 : at + 8]
+        body, at = png[at + 8 : at + 8 + length], at + 12 + length
+        assert struct.unpack(">I", png[at - 4 : at])[0] == zlib.crc32(kind + body)
+        if kind == b"iTXt":
+            key, rest = body.split(b"\0", 1)
+            _language, _translated, text = rest[2:].split(b"\0", 2)
+            found[key.decode("latin-1")] = (zlib.decompress(text) if rest[0] else text).decode("utf-8")
+    return found
+
+
+def test_other_programs_read_the_words_by_the_standard_s_own_names():
+    told = international_texts(in_pairs(*sides(4), prompt="猫 in a “hat”", seeds=[7, 8, 9, 10]).png())
+    assert (told["Title"], told["Software"]) == ("猫 in a “hat”", "Manymodes Studio")
+    for fact in ("猫 in a “hat”", "Left: base.", "Right: first, iteration 40, strength 0.75.", "Seeds 7 8 9 10,"):
+        assert fact in told["Description"], fact
+    assert all(key.isascii() and 0 < len(key) < 80 for key in told)  # what the standard allows a keyword
 
 
 def test_margins_name_every_seed_and_the_prompt():

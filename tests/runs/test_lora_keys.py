@@ -10,6 +10,7 @@ from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
 from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
 from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
+from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from core.backbones.sd import StableDiffusion
@@ -17,7 +18,7 @@ from core.backbones.sd3 import SD3
 from core.cli import main
 from core.config import build
 from core.errors import UserError
-from core.runs import checkpoints, lora_keys
+from core.runs import checkpoints, compare, lora_header, lora_keys
 from core.runs.folder import create
 
 ROUNDING = 1e-5
@@ -139,17 +140,79 @@ def test_file_says_where_it_comes_from(sd, tmp_path):
     assert alphas and all(alpha == rank for alpha, rank in alphas.values())
 
 
+def a1111_takes_it_for(said: dict[str, str]) -> str:
+    """How A1111 and Forge tell a LoRA's model from its header (their NetworkOnDisk.detect_version), written anew."""
+    if said.get("ss_base_model_version", "").startswith("sdxl_"):
+        return "SDXL"
+    return "SD2" if said.get("ss_v2") == "True" else "SD1" if said else "unknown"
+
+
+def test_other_programs_read_the_header(sd, sd3, tmp_path):
+    def header(run, form, **options):
+        with safe_open(lora_keys.write(run, None, form, tmp_path / "x.safetensors", **options), "np") as file:
+            return file.metadata()
+
+    said = header(sd[1], "comfy", strength=0.7)
+    assert json.loads(said["ss_tag_frequency"]) == {"demo": {"cat": 1, "dog": 1}}
+    assert said["modelspec.title"] == "demo at 3, strength 0.7" and said["manymodes.strength"].startswith("0.7")
+    assert said["modelspec.implementation"] != header(sd[1], "diffusers")["modelspec.implementation"] == "diffusers"
+    third = header(sd3[1], "comfy")
+    assert third["modelspec.architecture"] == "stable-diffusion-3/lora" and third["modelspec.title"] == "demo at 3"
+    for width, expected in ((768, "SD1"), (1024, "SD2")):
+        layer = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+        made_of = lora_keys.made_of({layer: (np.ones((4, width), np.float32), np.ones((8, 4), np.float32))})
+        told = lora_header.metadata("demo", sd[1].config(), 3, form="comfy", made_of=made_of, strength=1, made=0.0)
+        assert a1111_takes_it_for(told) == expected and told["modelspec.date"] == "1970-01-01T00:00:00+00:00"
+
+
+def test_header_has_the_recipe_but_no_path_of_this_computer(sd, tmp_path):
+    folder = tmp_path / "my secret models" / "cat-base"
+    folder.mkdir(parents=True)
+    config = sd[1].config().with_changes(model=str(folder), reward_file=str(tmp_path / "reward.py"), creative_beta=0.5)
+    said = lora_header.metadata("demo", config, 3, form="comfy", made_of=("unet", 768), strength=1, made=0.0)
+    assert not [key for key, text in said.items() if str(tmp_path) in text or "secret" in text]
+    assert said["manymodes.base_model"] == "cat-base" and lora_header.model_name(config.with_changes(model="org/name")) == "org/name"
+    recipe = json.loads(said["manymodes.recipe"])
+    assert (recipe["creative_beta"], recipe["model"], recipe["reward_file"], recipe["lora_rank"]) == (0.5, "cat-base", "reward.py", 4)
+    assert "iterations" in recipe and "sa_reg_steps" not in recipe  # what is as by default is not told
+
+
+def test_chosen_strength_is_what_others_call_one(sd3, tmp_path):
+    run = sd3[1]
+    full, weak = (load_file(lora_keys.write(run, 3, "comfy", tmp_path / f"{s}.safetensors", strength=s)) for s in (1.0, 0.7))
+    for name, tensor in full.items():
+        torch.testing.assert_close(weak[name], tensor * (0.7 if name.endswith("lora_up.weight") else 1.0))
+    names = {lora_keys.file_name(run, 3, form, s) for form in lora_keys.FORMATS for s in (1.0, 0.7)}
+    assert names == {"demo-3-diffusers.safetensors", "demo-3-comfy.safetensors", "demo-3-x0.7-diffusers.safetensors", "demo-3-x0.7-comfy.safetensors"}
+    for wrong in (0.0, 1.55, float("nan")):
+        with pytest.raises(UserError, match="strength: .* is out of range. Use 0.05 to 1.5."):
+            lora_keys.write(run, 3, "comfy", tmp_path / "y.safetensors", strength=wrong)
+
+
+def test_weights_that_compare_took_are_exported_like_saved_ones(sd, tmp_path):
+    run = create(tmp_path / "live", sd[1].config())
+    taken = compare.weights_file(run, 7)
+    taken.parent.mkdir()
+    save_file(checkpoints.load(sd[1], 3, prefix="lora/")[0], taken)
+    assert lora_keys.newest(run) == 7
+    mine, theirs = (load_file(lora_keys.write(r, None, "comfy", tmp_path / "z.safetensors")) for r in (run, sd[1]))
+    assert mine.keys() == theirs.keys() and all(torch.equal(mine[n], theirs[n]) for n in mine)
+    taken.write_bytes(b"half a file")
+    with pytest.raises(UserError, match="The weights after 7 of live are damaged"):
+        lora_keys.write(run, 7, "comfy", tmp_path / "z.safetensors")
+
+
 def test_licence_is_the_model_card_s(sd, tmp_path):
     config = sd[1].config()
     copy = tmp_path / "model"
     copy.mkdir()
-    words = lambda card: ((copy / "README.md").write_text(card), lora_keys.licence(config.with_changes(model=str(copy))))[1]
-    assert lora_keys.licence(config) == ""
+    words = lambda card: ((copy / "README.md").write_text(card), lora_header.licence(config.with_changes(model=str(copy))))[1]
+    assert lora_header.licence(config) == ""
     assert words("---\nlicense: creativeml-openrail-m\n---\nA model.") == "creativeml-openrail-m"
     assert words("---\nlicense: other\nlicense_name: stabilityai-ai-community\n---") == "stabilityai-ai-community"
     assert words("no front matter") == "" and words("---\n[\n---") == ""
-    assert lora_keys.licence(config.with_changes(model="emoji-sd3")) == "Apache-2.0"
-    assert lora_keys.licence(config.with_changes(model="nobody/nothing")) == ""
+    assert lora_header.licence(config.with_changes(model="emoji-sd3")) == "Apache-2.0"
+    assert lora_header.licence(config.with_changes(model="nobody/nothing")) == ""
 
 
 def test_what_nobody_could_open_is_refused_in_words(sd, tmp_path):

@@ -156,6 +156,56 @@ def test_zoom_wipes_and_walks(studio, page, sampler):
     expect(zoom).to_be_hidden()
 
 
+def test_what_is_seen_is_what_is_exported_and_any_weights_take_the_left(studio, page, sampler):
+    run = write_run(studio.runs / "owls", iterations=12, prompts=("cat",))
+    lora = {f"lora/transformer_blocks.0.attn.to_q.lora_{side}.default.weight": np.ones((32, 8) if side == "A" else (8, 32), np.float32) for side in "AB"}
+    for iteration in (10, 12):
+        checkpoints.save(run, iteration, lora, {}, keep=9)
+    page.goto(f"{studio.url}/?run=owls&screen=compare&checkpoint=10&strength=65")
+    until_shown(page, "right", 3, colour(0, 10, 65, 3))
+    page.get_by_role("button", name="Export LoRA").click()
+    box = page.get_by_role("dialog", name="Export LoRA of owls")
+    expect(box.get_by_label("Weights of")).to_have_value("10")
+    expect(box.get_by_label("Strength")).to_have_value("0.65")
+    box.get_by_label("Strength").fill("7")
+    box.get_by_role("button", name="Download").click()
+    expect(box.get_by_role("alert")).to_have_text("7 is out of range. Use 0.05 to 1.5.")
+    box.get_by_label("Strength").fill("0.65")
+    with page.expect_download() as download:
+        box.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "owls-10-x0.65-comfy.safetensors"
+    expect(page.locator(".mm-compare .words")).to_contain_text("Saved owls-10-x0.65-comfy.safetensors, ")
+
+    page.get_by_label("Left side").select_option("run:cats")  # first its newest weights, then any that it has
+    until_shown(page, "left", 3, colour(0, 40, 100, 3))
+    page.get_by_label("Left side").select_option("run:cats:20")
+    until_shown(page, "left", 3, colour(0, 20, 100, 3))
+    page.reload()
+    until_shown(page, "left", 3, colour(0, 20, 100, 3))
+    expect(page.get_by_label("Left side")).to_have_value("run:cats:20")
+    page.get_by_label("LoRA strength", exact=True).press("Home")
+    expect(page.get_by_role("button", name="Export LoRA")).to_be_disabled()
+
+
+def test_changes_are_those_of_the_numbers_that_are_shown(studio, page, sampler, monkeypatch):
+    """0.004 to 0.006 reads 0.00 to 0.01: the change reads 0.01, and 1.14 to 1.26, which read 1.1 and 1.3, differ by 0.2."""
+    import fake_sampler
+
+    for file in (studio.runs / "cats").glob("compare.db*"):
+        file.unlink()
+    drawn, measured = fake_sampler.drawn, fake_sampler.measured
+    monkeypatch.setattr(fake_sampler, "drawn", lambda p, where, seed: drawn(p, where, seed) | {"reward": 0.006 if where[0] else 0.004})
+    monkeypatch.setattr(fake_sampler, "measured", lambda p, where: measured(p, where) | {"reward": 0.006 if where[0] else 0.004, "looks": 1.26 if where[0] else 1.14})
+    page.goto(f"{studio.url}/?run=cats&screen=compare")
+    until_shown(page, "right", 5, colour(0, 40, 100, 5))
+    expect(page.locator(".mm-compare .pair").nth(5).locator(".h b")).to_have_text("+0.01")
+    rows = page.locator(".mm-compare .changed tbody tr")
+    expect(rows.nth(0)).to_have_text("Mean reward0.000.01+0.01")
+    expect(rows.nth(1)).to_have_text("Effective looks1.11.3+0.2")
+    page.locator(".mm-compare .pair").nth(5).click()
+    expect(page.locator("dialog.mm-zoom .sub")).to_contain_text("reward up 0.01")
+
+
 def test_a_sampler_that_fails_says_why_and_can_be_tried_again(studio, page, sampler):
     for file in (studio.runs / "cats").glob("compare.db*"):
         file.unlink()

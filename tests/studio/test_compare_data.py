@@ -212,6 +212,28 @@ def test_a_sampler_that_cannot_even_start_is_not_started_for_ever(made, monkeypa
     assert told["state"] == "failed" and "could not be started" in told["words"] and len(starts) == 1
 
 
+class Process:
+    """In place of what start_sampler gives: alive until it is told that it ended."""
+
+    def __init__(self):
+        self.code = None
+
+    def poll(self):
+        return self.code
+
+
+def test_a_sampler_of_an_earlier_studio_that_died_is_followed_by_a_new_one(made, monkeypatch):
+    started = []
+    monkeypatch.setattr(compare, "start_sampler", lambda run: started.append(Process()) or started[-1])
+    with Store(made) as store:  # the computer was switched off while it drew
+        store._write("INSERT OR REPLACE INTO sampler (id, pid, process_started, state) VALUES (0, ?, 1.0, 'ready')", 2**22 + 1)
+    assert [data.answer(made, ask())["maker"]["state"] for _ in range(3)] == ["loading"] * 3 and len(started) == 1
+    started[0].code = -9  # the new one is ended too: now it is told, and does not come again by itself
+    told = [data.answer(made, ask())["maker"] for _ in range(3)][-1]
+    assert told["state"] == "failed" and "stopped by itself" in told["words"] and len(started) == 1
+    assert data.answer(made, ask(again=True))["maker"]["state"] == "loading" and len(started) == 2
+
+
 def test_weights_that_are_gone_are_told_at_the_side_that_wants_them(made, idle):
     data.answer(made, ask(right=[20, 100]))
     with Store(made) as store:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from safetensors import safe_open
+from safetensors.numpy import load
 from sample_run import write_run
 
 from core.config import RunConfig
@@ -109,6 +110,32 @@ def test_damaged_run_is_listed_with_its_reason_and_hides_no_other(studio, put):
     assert [r["name"] for r in studio.get("runs")["runs"]] == ["good"]  # what the strip may open
 
 
+def test_a_look_at_what_did_not_change_opens_no_file(studio, put, monkeypatch):
+    """Two hundred runs are looked at every two seconds: only a trainer at work is worth a database."""
+    put("rests", age=2), put("works", age=1), put("died", age=0)
+    studio.begin("works")
+    with Run(studio.runs / "died").database() as db:
+        db.set_status(state="running", pid=2**22 + 1, process_started=1.0)
+    studio.get("runs/all")  # the first look makes SQLite's own files beside the database
+    before = studio.get("runs/all")["runs"]
+    opened, plain = [], Run.database
+    monkeypatch.setattr(Run, "database", lambda run, **how: opened.append(run.name) or plain(run, **how))
+    assert studio.get("runs/all")["runs"] == before and sorted(set(opened)) == ["died", "works"]
+    with Run(studio.runs / "rests").database() as db:
+        db.set_status(state="failed", message="no memory")
+    assert (studio.row("rests")["state"], studio.row("rests")["message"]) == ("failed", "no memory")
+    studio.post("queue/hold", held=True), studio.post("queue", run="rests")
+    assert (studio.row("rests")["word"], studio.row("rests")["place"]) == ("Queued", 1)  # though no file of its own changed
+
+
+def test_of_very_many_the_newest_are_listed_and_the_rest_is_counted(studio, put, monkeypatch):
+    monkeypatch.setattr(shelf, "_MOST_ROWS", 2)
+    for age, name in enumerate("abc"):
+        put(name, age=10 * age)
+    found = studio.get("runs/all")
+    assert [r["name"] for r in found["runs"]] == ["a", "b"] and found["left_out"] == 1
+
+
 def test_thinning_keeps_ends_and_order():
     assert shelf.thinned(list(range(5)), 5) == [0, 1, 2, 3, 4]
     thin = shelf.thinned(list(range(1000)), 40)
@@ -187,6 +214,10 @@ def test_export_is_a_file_that_says_where_it_comes_from(studio, put):
     with safe_open(file, "np") as found:
         assert found.metadata()["manymodes.iteration"] == "5"
         assert (found.get_tensor("lora_unet_joint_blocks_0_x_block_attn_qkv.lora_up.weight")[:8] == 64 / 32).all()
+    weaker = studio.client.get("/api/runs/a/lora/comfy.safetensors?strength=0.5")
+    assert 'filename="a-10-x0.5-comfy.safetensors"' in weaker.headers["content-disposition"]
+    assert (load(weaker.content)["lora_unet_joint_blocks_0_x_block_attn_qkv.lora_up.weight"][:8] == 0.5 * 64 / 32).all()
+    assert studio.client.get("/api/runs/a/lora/comfy.safetensors?strength=2").json()["field"] == "strength"
     assert studio.client.get("/api/runs/a/lora/pickle.safetensors").json()["field"] == "format"
     assert studio.client.get("/api/runs/a/lora/comfy.safetensors?iteration=7").status_code == 400
     put("bare")

@@ -17,7 +17,7 @@ const LIST = [
   ['B', 'Base pictures on or off'],
   ['D', 'Dials, where they are a drawer'],
   ['[ ]', 'Prompt before, after'],
-  ['/', 'Search the prompts'],
+  ['/', 'Search: prompts in Compare, runs in Runs'],
   ['N', 'Next seeds in Compare'],
   ['P', 'Present the lesson'],
   ['→ ← Space', 'In the lesson: next step, step before, go on'],
@@ -26,7 +26,7 @@ const LIST = [
   ['Esc', 'Clear, close'],
 ];
 
-export const typing = (target) => target.closest?.('input:not([type=range]), textarea, select, [contenteditable]');
+export const typing = (target) => target.closest?.('input:not([type=range], [type=checkbox], [type=radio]), textarea, select, [contenteditable]');
 
 export function installKeys({ show, turnTheme }) {
   const click = (id) => document.getElementById(id)?.click();
@@ -46,7 +46,7 @@ export function installKeys({ show, turnTheme }) {
     g: () => click('mm-sample'),
     n: () => state.screen === 'compare' && click('mm-next-seeds'),
     p: () => state.screen === 'lesson' && click('mm-present'),
-    '/': () => state.screen === 'compare' && document.getElementById('mm-search')?.focus(),
+    '/': () => document.getElementById({ compare: 'mm-search', runs: 'mm-find-runs' }[state.screen])?.focus(),
     d: () => click('mm-drawer'),
     t: turnTheme,
     '?': toggleList,
@@ -60,7 +60,7 @@ export function installKeys({ show, turnTheme }) {
     }
     if (typing(event.target)) return;
     const tag = event.target.tagName;
-    if (event.key === ' ' && (tag === 'BUTTON' || tag === 'SUMMARY')) return;
+    if (event.key === ' ' && (tag === 'BUTTON' || tag === 'SUMMARY' || event.target.matches?.('[type=checkbox], [type=radio]'))) return;
     if (event.key.startsWith('Arrow')) {
       if (tag === 'INPUT' || event.target.closest?.('[role=tab], [role=radio], [role=slider], .mm-map')) return;
       if (event.key === 'ArrowLeft') step(event.shiftKey ? -10 : -1);

@@ -4,6 +4,7 @@ import { $, h, say } from '../lib/dom.js';
 import { state, on, get } from '../lib/store.js';
 import { screen, restore } from './runs/actions.js';
 import { askDelete, askExport, askWatch } from './runs/dialogs.js';
+import { finder } from './runs/find.js';
 import { fronts } from './runs/fronts.js';
 import { box } from './runs/matched.js';
 import { queueList } from './runs/queue.js';
@@ -14,7 +15,10 @@ const TICKED = 'manymodes.chart';
 const MOST = 6; // runs in the figure
 
 export function runs(root) {
-  const list = h('ul', { class: 'list', 'aria-label': 'Runs, newest first' });
+  const list = h('ul', { class: 'list', 'aria-label': 'Runs' });
+  const find = finder(() => draw());
+  const none = h('p', { class: 'empty', hidden: true }, 'No run matches. ', h('button', { class: 'btn sm', onclick: () => find.clear() }, 'Show all'));
+  const more = h('p', { class: 'empty', hidden: true });
   const heads = h('div', { class: 'run heads', 'aria-hidden': 'true' }, ...['', 'Path', 'Run', 'State', 'Now', 'Time', ''].map((word) => h('div', {}, word)));
   const empty = h('p', { class: 'empty', hidden: true }, 'Runs you start are kept here.');
   const shelf = h('details', { class: 'shelf', hidden: true }, h('summary', {}), h('ul', {}));
@@ -29,11 +33,12 @@ export function runs(root) {
         'div',
         { class: 'top' },
         h('h1', {}, 'Runs'),
-        h('span', { class: 'sub count' }),
+        h('span', { class: 'sub count', role: 'status' }),
+        find.node,
         h('button', { class: 'btn watch', onclick: askWatch, title: 'Show a run of another machine, read only' }, 'Watch a folder'),
       ),
       queue.node,
-      h('div', { class: 'scroll' }, heads, list, empty, shelf),
+      h('div', { class: 'scroll' }, heads, list, empty, none, more, shelf),
       foot,
     ),
     aside,
@@ -69,20 +74,26 @@ export function runs(root) {
     if (!known) return;
     const paths = known.runs.flatMap((r) => [...(r.path ?? []), ...(r.base ? [r.base] : [])]);
     const axes = paths.length ? box(paths) : null;
-    for (const [name, row] of rows)
-      if (!known.runs.some((r) => r.name === name)) {
-        row.node.remove();
-        rows.delete(name);
-      }
-    known.runs.forEach((run, i) => {
+    const shown = find.arranged(known.runs),
+      kept = new Set(shown.map((r) => r.name)),
+      there = new Set(known.runs.map((r) => r.name));
+    for (const [name, row] of rows) {
+      if (!kept.has(name)) row.node.remove();
+      if (!there.has(name)) rows.delete(name);
+    }
+    shown.forEach((run, i) => {
       if (!rows.has(run.name)) rows.set(run.name, makeRow(run, chart));
       const row = rows.get(run.name);
       row.update(run, axes);
       if (list.children[i] !== row.node) list.insertBefore(row.node, list.children[i] ?? null);
     });
     empty.hidden = known.runs.length > 0;
-    heads.hidden = !empty.hidden;
-    say($('.count', root), known.runs.length ? `${known.runs.length}, ${bytes(known.runs.reduce((sum, r) => sum + r.size, 0))}` : '');
+    heads.hidden = !shown.length;
+    none.hidden = !known.runs.length || shown.length > 0;
+    more.hidden = !known.left_out;
+    say(more, known.left_out ? `${known.left_out} older runs are not listed. Archive what you are done with.` : '');
+    const size = bytes(shown.reduce((sum, r) => sum + r.size, 0));
+    say($('.count', root), known.runs.length ? `${find.narrowed() ? `${shown.length} of ` : ''}${known.runs.length}, ${size}` : '');
     queue.update(known);
     drawShelf();
     figure.update(known.runs.filter((r) => chart.ticked(r.name)).sort((a, b) => chart.place(a.name) - chart.place(b.name)));

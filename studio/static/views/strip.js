@@ -185,7 +185,8 @@ function verdict(head) {
 }
 
 const presetName = ({ title, changes }) => (changes ? `${title}, ${changes} ${changes === 1 ? 'change' : 'changes'}` : title);
-export const modelName = (model) => (model === 'emoji-sd3' ? 'Emoji SD3' : apart(model.split(/[\\/]/).filter(Boolean).pop() || model));
+const EMBEDDED = { 'emoji-sd3': 'Emoji SD3', 'emoji-ddpm': 'Emoji DDPM' };
+export const modelName = (model) => EMBEDDED[model] ?? apart(model.split(/[\\/]/).filter(Boolean).pop() || model);
 
 function drawButtons(head) {
   const mine = Boolean(head && !head.watched && head.state !== 'replay'),

@@ -2,7 +2,7 @@
 
 import { $, apart, h, say, glyph, fixed, lookColour, lookLetter, NEW } from '../../lib/dom.js';
 import { on, promptInfo, state } from '../../lib/store.js';
-import { exact, leftIsBase, model, shortName } from './model.js';
+import { exact, leftIsBase, model, more, shortName } from './model.js';
 
 const GOOD_BELOW = 0.005; // a change that rounds to nothing has no colour
 const ROWS = [
@@ -56,7 +56,7 @@ function paint(row, { key, digits, share, gain }, left, right) {
     cell.className = 'by';
     return say(cell, '');
   }
-  const by = share ? (a > 1e-9 ? b / a - 1 : 0) : b - a;
+  const by = share ? (a > 1e-9 ? b / a - 1 : 0) : more(a, b, digits);
   const words = share ? `${Math.round(100 * by)} %` : fixed(by, digits);
   say(cell, `${by > 0 && !/^0(\.0*)?( %)?$/.test(words) ? '+' : ''}${words.replace(/^-/, '−').replace(/^−0(\.0*)?( %)?$/, (m) => m.slice(1))}`);
   cell.className = `by ${Math.abs(by) < GOOD_BELOW ? '' : by < 0 ? 'loss' : gain ? 'win' : ''}`;

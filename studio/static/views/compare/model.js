@@ -13,7 +13,7 @@ export const model = {
   first: 0,
   left: [0, FULL], // checkpoint, strength in hundredths
   right: [-1, FULL], // -1: the newest weights, whatever they are when asked
-  other: null, // another run, whose newest weights stand on the left
+  other: null, // another run, whose weights stand on the left: its newest ones, or those of left[0]
   seed: null, // shown through training
   every: null, // measure every prompt; null: unless a training would have to wait for it
   take: null, // weights after this iteration are wanted, saved or not
@@ -116,12 +116,14 @@ export const picture = (id, side = 'right', small = true) => {
   return `/api/runs/${encodeURIComponent(run)}/compare/picture/${id}.webp${small ? '?small=1' : ''}`;
 };
 export const sideName = (side) => {
-  if (side === 'left' && model.other) return model.other;
+  if (side === 'left' && model.other) return model.left[0] > 0 ? `${model.other}, iteration ${model.left[0]}` : model.other;
   const [checkpoint] = model.shown && exact() ? model.shown[side] : model[side];
   return checkpoint > 0 ? `iteration ${checkpoint}` : checkpoint === 0 ? 'base' : 'tuned';
 };
 /** "base" and "tuned", or what the sides are if the left one is not the base model. */
 export const shortName = (side) => (model.left[0] === 0 && !model.other ? { left: 'base', right: 'tuned' }[side] : { left: 'left', right: 'right' }[side]);
+/** What b is more than a, of the numbers as they are shown: a reader who subtracts must find the same. */
+export const more = (a, b, digits = 2) => Number(b.toFixed(digits)) - Number(a.toFixed(digits));
 export const leftIsBase = () => model.left[0] === 0 && !model.other;
 
 // --- the address ----------------------------------------------------------------------------------------------------------
@@ -135,9 +137,8 @@ function read() {
   };
   model.first = number('first', 0, 2 ** 31 - 1 - SEEDS) ?? 0;
   model.right = [number('at', 0, 1e9) ?? -1, number('strength', 0, 150) ?? FULL];
-  model.left = [number('left', 0, 1e9) ?? 0, FULL];
   model.other = query.get(KEYS.other);
-  if (model.other) model.left = [-1, FULL];
+  model.left = [number('left', 0, 1e9) ?? (model.other ? -1 : 0), FULL];
   if (query.get(KEYS.layout) === 'grids') model.layout = 'grids';
 }
 

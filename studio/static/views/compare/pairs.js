@@ -2,7 +2,7 @@
 
 import { $, h, say, glyph, fixed, lookLetter, lookName, NEW } from '../../lib/dom.js';
 import { on } from '../../lib/store.js';
-import { SEEDS, change, exactOn, fits, leftIsBase, model, picture, shortName, sideName } from './model.js';
+import { SEEDS, change, exactOn, fits, leftIsBase, model, more, picture, shortName, sideName } from './model.js';
 import { zoom } from './zoom.js';
 
 const REST = 180; // milliseconds on a pair before its seed is shown through training
@@ -77,7 +77,7 @@ function paintPair(item, i) {
   const node = item.firstChild;
   const [a, b] = [paintTile($('.tl.left', node), i, 'left'), paintTile($('.tl.right', node), i, 'right')];
   say($('.h span', node), `seed ${seedAt(i)}`);
-  const change_ = a?.reward != null && b?.reward != null ? b.reward - a.reward : null;
+  const change_ = a?.reward != null && b?.reward != null ? more(a.reward, b.reward) : null;
   say($('.h b', node), change_ === null ? '' : signed(change_));
   caption($('.cap.left', node), a, 'left');
   caption($('.cap.right', node), b, 'right');

@@ -2,7 +2,11 @@
 
 import { $, h, hear, icon, say } from '../../lib/dom.js';
 import { state, on, listRuns } from '../../lib/store.js';
+import { exportLora } from '../runs/dialogs.js';
 import { ask, change, exact, model } from './model.js';
+
+const TOLD = 8000; // milliseconds that a word on an export stays
+let said = null; // {words, wrong} of the last export
 
 export function sides(root) {
   const left = h('select', { class: 'sel', 'aria-label': 'Left side', onchange: (e) => pickLeft(e.target.value), onpointerdown: listRuns, onfocus: listRuns });
@@ -10,6 +14,7 @@ export function sides(root) {
   const words = h('span', { class: 'words' }),
     heard = h('span', { class: 'sr', 'aria-live': 'polite' });
   const again = h('button', { class: 'btn sm', hidden: true, onclick: () => ask({ retry: true }) }, 'Try again');
+  const file = h('button', { class: 'btn sm', onclick: () => save(draw) }, 'Export LoRA');
   const sign = h('span', { class: 'sign' });
   root.append(
     h('label', {}, h('i', { class: 'mark b' }), h('span', {}, 'Left'), left),
@@ -18,9 +23,10 @@ export function sides(root) {
     words,
     heard,
     again,
+    file,
   );
   const draw = () => {
-    fill(left, leftChoices(), model.other ? `run:${model.other}` : String(model.left[0]));
+    fill(left, leftChoices(), model.other ? otherRun(model.other, model.left[0]) : String(model.left[0]));
     fill(right, rightChoices(), model.take !== null ? 'take' : String(model.right[0]));
     $('.mark', root).classList.toggle('t', model.left[0] !== 0 || Boolean(model.other));
     const told = status();
@@ -29,6 +35,9 @@ export function sides(root) {
     words.title = told.details ?? '';
     root.classList.toggle('failed', Boolean(told.wrong));
     again.hidden = !told.again;
+    const reason = noFile();
+    file.disabled = Boolean(reason);
+    file.title = reason || 'The tuned side as a file for ComfyUI, A1111 or diffusers, at this strength';
     const kind = told.wrong ? 'warn' : told.words && !told.calm ? 'clock' : '';
     if (sign.dataset.kind !== kind) {
       sign.dataset.kind = kind;
@@ -39,8 +48,33 @@ export function sides(root) {
   draw();
 }
 
+/** Why there is nothing to export, or null. */
+function noFile() {
+  if (state.replay) return 'A recorded run has no weights.';
+  const [checkpoint, strength] = model.shown && exact() ? model.shown.right : [0, 0];
+  if (!checkpoint || !strength) return 'Nothing tuned stands on the right.';
+  return model.shown.checkpoints.includes(checkpoint) ? null : `The weights after ${checkpoint} are not kept any more.`;
+}
+
+async function save(draw) {
+  let quiet = null;
+  const told = (words, wrong = false) => {
+    clearTimeout(quiet);
+    said = words ? { words, wrong, calm: true } : null;
+    draw();
+    if (words) quiet = setTimeout(told, TOLD, '');
+  };
+  const [iteration, strength] = model.shown.right;
+  await exportLora(state.run, { iteration, strength: strength / 100, told }).catch((problem) => told(problem.message.replace(/^\w+: /, ''), true));
+}
+
+const otherRun = (name, iteration = -1) => (iteration > 0 ? `run:${name}:${iteration}` : `run:${name}`);
+
 function pickLeft(value) {
-  if (value.startsWith('run:')) return change({ other: value.slice(4), left: [-1, 100] });
+  if (value.startsWith('run:')) {
+    const [, name, iteration] = value.split(':');
+    return change({ other: name, left: [Number(iteration ?? -1), 100] });
+  }
   return change({ other: null, left: [Number(value), 100] });
 }
 
@@ -54,9 +88,12 @@ const named = (i) => [String(i), `Iteration ${i}`];
 function leftChoices() {
   const saved = (model.other ? [] : (model.shown?.checkpoints ?? [])).slice().reverse().map(named);
   const own = model.left[0] > 0 && !saved.some(([v]) => v === String(model.left[0])) ? [named(model.left[0])] : [];
-  const others = state.runs.filter((r) => r.name !== state.run && !r.watched && r.iteration > 0).map((r) => [`run:${r.name}`, r.name]);
-  if (model.other && !others.some(([v]) => v === `run:${model.other}`)) others.push([`run:${model.other}`, model.other]);
-  return [['', [['0', 'Base model'], ...own, ...saved]], ['Newest weights of', others]];
+  const others = state.runs.filter((r) => r.name !== state.run && !r.watched && r.iteration > 0).map((r) => [otherRun(r.name), r.name]);
+  if (model.other && !others.some(([v]) => v === otherRun(model.other))) others.push([otherRun(model.other), model.other]);
+  const theirs = model.other && model.shown && exact() ? model.shown.left_checkpoints.slice().reverse() : [];
+  if (model.other && model.left[0] > 0 && !theirs.includes(model.left[0])) theirs.unshift(model.left[0]);
+  const saves = theirs.map((i) => [otherRun(model.other, i), `${model.other} at ${i}`]);
+  return [['', [['0', 'Base model'], ...own, ...saved]], ['Newest weights of', others], [`Saved in ${model.other}`, saves]];
 }
 
 function rightChoices() {
@@ -84,6 +121,7 @@ function fill(select, groups, value) {
 /** {words, wrong, again, calm}: one sentence about what is missing. */
 function status() {
   if (model.wrong) return { words: model.wrong, wrong: true };
+  if (said) return said;
   const { shown } = model;
   if (!shown || !exact()) return { words: '' };
   const { maker, missing, changed, n } = shown;

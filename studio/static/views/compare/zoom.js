@@ -2,7 +2,7 @@
 
 import { $, h, icon, say, glyph, fixed, lookName, NEW } from '../../lib/dom.js';
 import { on } from '../../lib/store.js';
-import { SEEDS, change, exact, leftIsBase, model, picture, shortName, sideName } from './model.js';
+import { SEEDS, change, exact, leftIsBase, model, more, picture, shortName, sideName } from './model.js';
 
 let box = null,
   at = 0;
@@ -78,7 +78,7 @@ function walk(by) {
 function draw() {
   say($('h2', box), `Seed ${model.first + at}`);
   const both = ['left', 'right'].map((side) => (exact() ? model.shown.tiles[side][at] : null));
-  const by = both.every((t) => t?.reward != null) ? both[1].reward - both[0].reward : null;
+  const by = both.every((t) => t?.reward != null) ? more(both[0].reward, both[1].reward) : null;
   say($('.sub', box), by === null ? 'same noise on both sides' : `reward ${by >= 0 ? 'up' : 'down'} ${fixed(Math.abs(by))}, same noise on both sides`);
   ['left', 'right'].forEach((side, n) => {
     const tile = both[n],

@@ -22,6 +22,11 @@ export function open(name) {
   window.manymodes.show('live');
 }
 
+export function compare(name) {
+  openRun(name);
+  window.manymodes.show('compare');
+}
+
 export const resume = (name) => attempt(() => post(at(name, 'resume')).then(() => state.run === name && poll()));
 
 export async function duplicate(name) {

@@ -84,38 +84,45 @@ const FORMS = {
   diffusers: ['diffusers', 'Load it with pipe.load_lora_weights(file).'],
 };
 
-export const askExport = (run) =>
-  attempt(async () => {
-    const { saved, forms, model, licence } = await get(at(run.name, 'lora'));
-    const kinds = Object.keys(FORMS).filter((kind) => kind in forms);
-    if (!kinds.length) return screen.say(`${modelName(model)} takes no prompt, so only peft opens its LoRA: it is in the folder export of ${run.name}.`);
-    const choice = h('select', { class: 'sel', name: 'iteration' }, ...[...saved].reverse().map((n) => h('option', { value: n }, `iteration ${n}`)));
-    dialog(
-      `Export LoRA of ${run.name}`,
-      [
-        h(
-          'fieldset',
-          {},
-          h('legend', {}, 'For'),
-          kinds.map((kind, i) => h('label', { class: 'kind' }, h('input', { type: 'radio', name: 'kind', value: kind, checked: i === 0 }), h('b', {}, FORMS[kind][0]), h('span', {}, FORMS[kind][1]))),
-        ),
-        h('label', { class: 'ask row' }, 'Saved at', choice),
-        h('p', {}, `Strength 1 is as trained. It changes ${modelName(model)}${licence ? `, whose licence is ${licence}` : '; look up the licence of that model before you share it'}. Run, prompts and licence are written into the file.`),
-      ],
-      'Download',
-      (form) => download(run.name, $('[name=kind]:checked', form).value, choice.value),
-    );
-    return undefined;
-  });
+export const askExport = (run) => attempt(() => exportLora(run.name));
+
+/** Ask which file, with these weights and this strength chosen. `told(sentence)` hears what came of it. Throws if the run cannot be read. */
+export async function exportLora(name, { iteration, strength = 1, told = (words) => screen.say(words) } = {}) {
+  const { saved, forms, model, licence } = await get(at(name, 'lora'));
+  if (!saved.length) return told('Nothing is saved yet.');
+  const kinds = Object.keys(FORMS).filter((kind) => kind in forms);
+  if (!kinds.length) return told(`${modelName(model)} takes no prompt, so only peft opens its LoRA: it is in the folder export of ${name}.`);
+  const choice = h('select', { class: 'sel', name: 'iteration' }, ...[...saved].reverse().map((n) => h('option', { value: n }, `iteration ${n}`)));
+  if (saved.includes(iteration)) choice.value = iteration;
+  const much = h('input', { class: 'numin', name: 'strength', inputmode: 'decimal', autocomplete: 'off', value: strength.toFixed(2) });
+  dialog(
+    `Export LoRA of ${name}`,
+    [
+      h(
+        'fieldset',
+        {},
+        h('legend', {}, 'For'),
+        kinds.map((kind, i) => h('label', { class: 'kind' }, h('input', { type: 'radio', name: 'kind', value: kind, checked: i === 0 }), h('b', {}, FORMS[kind][0]), h('span', {}, FORMS[kind][1]))),
+      ),
+      h('div', { class: 'two' }, h('label', { class: 'ask row' }, 'Weights of', choice), h('label', { class: 'ask row' }, 'Strength', much)),
+      h('p', {}, `Strength 1 is as trained, 0.05 to 1.5 can be chosen. It goes into the file: the other program then has it at 1.`),
+      h('p', {}, `The file changes ${modelName(model)}${licence ? `, whose licence is ${licence}` : '; look up the licence of that model before you share it'}. It says which run, prompts and settings made it.`),
+    ],
+    'Download',
+    (form) => download(name, $('[name=kind]:checked', form).value, choice.value, much.value.trim().replace(',', '.'), told),
+  );
+  return undefined;
+}
 
 /** Fetched rather than linked, so that a refusal is a sentence in the dialog and no broken download. */
-async function download(name, kind, iteration) {
-  const answer = await fetch(at(name, `lora/${kind}.safetensors?iteration=${iteration}`));
+async function download(name, kind, iteration, strength, told) {
+  if (!(Number(strength) > 0)) throw new Error('strength: Use a number from 0.05 to 1.5.');
+  const answer = await fetch(at(name, `lora/${kind}.safetensors?iteration=${iteration}&strength=${Number(strength)}`));
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `The studio answered ${answer.status}.`);
   const file = await answer.blob(),
     url = URL.createObjectURL(file);
-  const title = `${name.split('@')[0]}-${iteration}-${kind}.safetensors`;
+  const title = /filename="([^"]+)"/.exec(answer.headers.get('Content-Disposition'))?.[1] ?? `${name}.safetensors`;
   h('a', { href: url, download: title }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  screen.say(`${title}, ${bytes(file.size)}.`);
+  told(`Saved ${title}, ${bytes(file.size)}.`);
 }

@@ -86,7 +86,7 @@ function drawFigure(plot, runs, line) {
   const X = (v) => L + ((v - range.x0) / (range.x1 - range.x0)) * (W - L - R);
   const Y = (v) => H - B - ((v - range.y0) / (range.y1 - range.y0)) * (H - T - B);
   let s = axes(range, X, Y, W, H, runs.length > 0);
-  if (runs.length) s += stroke(`M${L} ${Y(line)}H${W - R}`, '--ink', 1, { 'stroke-dasharray': '1 3' }) + text(W - R, Y(line) - 5, 'matched reward', 'end', 'm');
+  if (runs.length) s += stroke(`M${L} ${Y(line)}H${W - R}`, '--ink', 1, { 'stroke-dasharray': '1 3' }) + levelName(runs, X, Y, line, W);
   runs.forEach((run, i) => {
     s += track(run, i, X, Y);
   });
@@ -96,6 +96,14 @@ function drawFigure(plot, runs, line) {
   });
   s += bases(runs, X, Y) + names(runs, X, Y, W, H);
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': words(runs, line) }));
+}
+
+/** The name of the line, at the end of it where fewer dots are. */
+function levelName(runs, X, Y, line, W) {
+  const dots = runs.flatMap((r) => fromBase(r).map((p) => [X(p[LOOKS]), Y(p[REWARD])]));
+  const crowd = (from) => dots.filter(([x, y]) => x > from && x < from + 100 && y > Y(line) - 24 && y < Y(line) + 6).length;
+  const right = crowd(W - R - 100) <= crowd(L);
+  return text(right ? W - R : L + 4, Y(line) - 5, 'matched reward', right ? 'end' : 'start', 'm', HALO);
 }
 
 /** The whole path of a run pale; the iterations that no other one beats dark, with the edge they make; the last one as a glyph. */

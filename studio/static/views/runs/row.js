@@ -116,6 +116,7 @@ function drawPath(place, run, axes) {
 function items(run, node, chart) {
   if (run.broken) return run.watched ? [['Stop watching', () => act.forget(run.name)]] : [['Archive', () => act.archive(run.name)], ['Delete', () => act.screen.ask.delete(run), { bad: true }]];
   const out = [['Open in Live', () => act.open(run.name)]];
+  if (run.iteration) out.push(['Open in Compare', () => act.compare(run.name)]);
   if (run.path?.length && (chart.ticked(run.name) || !chart.full())) out.push([chart.ticked(run.name) ? 'Take off the chart' : 'Add to chart', () => chart.toggle(run.name)]);
   out.push(['Duplicate to Setup', () => act.duplicate(run.name)]);
   if (last(run.saved)) out.push(['Export LoRA', () => act.screen.ask.export(run)]);
