@@ -8,8 +8,9 @@ export function walk(dot, key) {
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[key];
   if (!step) return undefined;
   const kind = state.all ? 'prompt' : 'look';
-  const newest = (state.dots.trail(viewed()).at(-1)?.[0] ?? []).filter((d) => d.x === d.x);
-  if (!newest.length) return undefined;
+  // the very newest may not have their places yet
+  const newest = state.dots.trail(viewed()).map(([group]) => group.filter((d) => d.x === d.x)).findLast((group) => group.length);
+  if (!newest) return undefined;
   const groups = Object.values(Object.groupBy(newest, (d) => d[kind]));
   for (const group of groups) group.sort((a, b) => b.reward - a.reward);
   const at = dot ? groups.findIndex((g) => g[0][kind] === dot[kind]) : -1;
