@@ -10,8 +10,9 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 import psutil  # noqa: E402
-from sample_run import World, metrics, write_base  # noqa: E402
+from sample_run import LORA, World, metrics, write_base  # noqa: E402
 
+from core.runs import checkpoints  # noqa: E402
 from core.runs.folder import Run  # noqa: E402
 
 PACE = float(os.environ.get("FAKE_PACE", "0.4"))  # seconds per iteration
@@ -61,6 +62,8 @@ def main(folder: Path) -> None:
         while state != "stopping" and iteration < config.iterations:
             for number, kind, body in [] if DEAF else db.pending():
                 if kind == "set":
+                    if state != "running" or time.time() < next_step:
+                        continue  # a dial waits for the next iteration
                     for name, value in body["changes"].items():
                         db.add_event("dial", iteration + 1, name=name, old=dials.get(name, getattr(config, name)), new=value)
                         dials[name] = value
@@ -82,6 +85,8 @@ def main(folder: Path) -> None:
                 lay_out(db, worlds, iteration)
                 db.add_iteration(iteration, PACE, metrics(groups, dials), [r for rows in groups.values() for r in rows])
             time.sleep(0.03)
+        if iteration:
+            checkpoints.save(run, iteration, LORA, {}, keep=5)
         db.set_status(state="finished" if state == "running" else "stopped", phase="", pid=None, saved_at=iteration)
 
 

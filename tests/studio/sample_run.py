@@ -20,6 +20,8 @@ from core.runs.folder import Run, create
 DATA = Path(os.environ.get("MANYMODES_EMOJI", Path(__file__).parents[3] / "shared" / "data" / "emoji" / "emoji64.parquet"))
 LOOKS = 6
 FEATURES = 16
+# the tensors of one layer, as the trainer names them
+LORA = {f"lora/transformer_blocks.0.attn.to_q.lora_{side}.default.weight": np.ones(shape, np.float32) for side, shape in (("A", (32, 8)), ("B", (8, 32)))}
 STYLES = ("fluent-3d", "noto", "twemoji", "fluent-color", "fluent-flat")
 
 

@@ -6,12 +6,11 @@ import json
 import re
 import shutil
 
-import numpy as np
 import pytest
 from chromium import FakeTrainer
 from playwright.sync_api import expect
 from safetensors.numpy import load
-from sample_run import write_run
+from sample_run import LORA, write_run
 
 from core.runs import checkpoints, queue
 from core.runs.folder import Run
@@ -25,8 +24,7 @@ def studio(server, tmp_path_factory):
     first = write_run(runs / "cat-01", iterations=24, end=40)
     with first.database() as db:
         db.set_status(state="failed", message=HOSTILE)
-    lora = {f"lora/transformer_blocks.0.attn.to_q.lora_{side}.default.weight": np.ones((32, 8) if side == "A" else (8, 32), np.float32) for side in "AB"}
-    checkpoints.save(first, 20, lora, {}, keep=5)
+    checkpoints.save(first, 20, LORA, {}, keep=5)
     for name in ("cat-02", "cat-03"):
         shutil.copytree(first.path, runs / name)
     write_run(runs / "cat-04", iterations=24, turn_at=6, end=40)
