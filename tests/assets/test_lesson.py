@@ -149,7 +149,7 @@ def test_the_shipped_recording_is_small_and_whole():
     for name in recipe.NAMES:
         run = Run(recipe.LESSON / name)
         assert run.config().prompts
-        assert sorted(p.name for p in run.path.iterdir()) == ["config.yaml", "run.db"]
+        assert sorted(p.name for p in run.path.iterdir()) == ["config.yaml", "film.webp", "run.db"]
         text = (run.path / "config.yaml").read_text() + str(rows(run.path, "SELECT body FROM events")) + str(rows(run.path, "SELECT * FROM status"))
         assert "/" not in text.replace("bfloat16", "")  # no path of the machine it was made on
     seeds = rows(recipe.LESSON / "diverse", "SELECT count(*), count(DISTINCT seed), count(DISTINCT position) FROM pictures WHERE kind = 'sample'")
