@@ -15,6 +15,7 @@ const L = 60,
   T = 24,
   B = 22,
   AHEAD = 40, // iterations of the forecast
+  ENOUGH = 5, // past forecasts after which one that did worse than "nothing changes" is called poor
   SHORT = 20; // iterations that the axis has room for from the start
 
 let ahead = null; // {iteration, shares, error, still, checked} of the viewed prompt, or null
@@ -83,14 +84,15 @@ function table() {
 }
 
 /** The forecast in pale bands with dotted edges, from the newest iteration on. */
-function forecast({ iteration, shares }, layers, X, Y, H) {
+function forecast({ iteration, shares, error, still, checked }, layers, X, Y, H) {
+  const name = checked >= ENOUGH && error > still ? 'poor forecast' : 'forecast';
   const sums = shares.map((row) => row.reduce((all, share) => [...all, all.at(-1) + share], [0]));
   const edge = (k) => sums.map((row, i) => [X(iteration + i), Y(row[k])]);
   let s = layers.map(({ fill }, k) => area(`${through([...edge(k), ...edge(k + 1).reverse()])}Z`, fill, { 'fill-opacity': 0.16 })).join('');
   for (let k = 1; k < layers.length; k++)
     s += stroke(through(edge(k)), '--text-2', 1.25, { 'stroke-dasharray': '1.5 3', 'stroke-linecap': 'round' });
   const [from, to] = [X(iteration), X(iteration + AHEAD)];
-  s += rect(from, T, to - from, H - T - B, { fill: 'transparent' }) + text((from + to) / 2, T - 6, 'forecast', 'middle', 'm');
+  s += rect(from, T, to - from, H - T - B, { fill: 'transparent' }) + text((from + to) / 2, T - 6, name, 'middle', 'm');
   return group({ class: 'forecast' }, s, meaning(ahead));
 }
 
