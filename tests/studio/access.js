@@ -97,6 +97,30 @@
     return [...found];
   }
 
+  /** Words in the window with something else over or under them that is not their own panel. */
+  function overlapped() {
+    const found = new Set();
+    const walk = document.createTreeWalker(root(), NodeFilter.SHOW_TEXT);
+    const range = document.createRange();
+    for (let text = walk.nextNode(); text; text = walk.nextNode()) {
+      const node = text.parentElement;
+      if (!text.data.trim() || !shown(node) || node.closest('.sr, script, style, option, svg') || getComputedStyle(node).pointerEvents === 'none') continue;
+      range.selectNodeContents(text);
+      let { left, right, top, bottom } = range.getBoundingClientRect();
+      for (let n = node; n; n = n.parentElement) {
+        if (getComputedStyle(n).overflowX === 'visible') continue;
+        const box = n.getBoundingClientRect();
+        [left, right, top, bottom] = [Math.max(left, box.left), Math.min(right, box.right), Math.max(top, box.top), Math.min(bottom, box.bottom)];
+      }
+      if (right - left < 6 || bottom - top < 6) continue;
+      for (const x of [left + 3, (left + right) / 2, right - 3]) {
+        const at = document.elementFromPoint(x, (top + bottom) / 2);
+        if (at && !at.contains(node) && !node.contains(at)) found.add(`${name(node)} under ${name(at)}`);
+      }
+    }
+    return [...found];
+  }
+
   /** What has the focus, and whether one sees that: a ring of 2 px, on it, its thumb, or the label it fills. */
   function focus() {
     const node = document.activeElement;
@@ -114,5 +138,5 @@
     const { violations } = await axe.run(all ? document : root(), all ? RULES : CONTRAST);
     return violations.map((v) => ({ rule: v.id, impact: v.impact, where: v.nodes.slice(0, 4).map((n) => `${n.target.join(' ')} ${n.html.slice(0, 160)}`) }));
   }
-  window.access = { audit, faint, covered, cut, focus };
+  window.access = { audit, faint, covered, cut, overlapped, focus };
 })();

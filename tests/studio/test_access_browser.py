@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import numpy as np
+import psutil
 import pytest
 from axe_core_python.sync_playwright import Axe
 from chromium import FakeTrainer
@@ -35,10 +37,14 @@ def studio(server, tmp_path_factory):
     cats = write_run(runs / "cats", iterations=40, end=40, prompts=("cat", "dog"), state="finished")
     for iteration in (20, 40):
         checkpoints.save(cats, iteration, LORA, {}, keep=9)
-    for name in ("cats-2", "waits", "died", "broken"):
+    for name in ("cats-2", "waits", "died", "broken", "alive-and-with-a-longer-name"):
         shutil.copytree(cats.path, runs / name)
     with Run(runs / "died").database() as db:
         db.set_status(state="running", iteration=38, iterations=90, pid=2**22 + 1, process_started=1.0)
+    with Run(runs / "alive-and-with-a-longer-name").database() as db:
+        me = psutil.Process()
+        db.set_status(state="running", iterations=400, pid=me.pid, process_started=me.create_time())
+        db.write("UPDATE status SET heartbeat = ?", time.time() + 86_400)
     with Run(runs / "waits").database() as db:
         db.set_status(state="stopped", iterations=90)
     (runs / "broken" / "config.yaml").write_text("steps: nothing", encoding="utf-8")
@@ -253,9 +259,12 @@ def test_the_focus_is_seen_wherever_tab_takes_it(studio, page):
 @pytest.mark.parametrize("size", [(1280, 720), (1100, 700), (1024, 768), (720, 450)])
 def test_nothing_is_cut_off_or_out_of_reach_in_a_small_window(studio, page, size):
     page.set_viewport_size(dict(zip(("width", "height"), size)))
-    opened(page, studio, "setup")
+    opened(page, studio, "setup", "alive-and-with-a-longer-name")  # the strip with most in it: buttons, alarm and verdict
+    expect(page.locator("#mm-away")).to_have_text("Narrowing: reward up, variety down", timeout=PATIENCE)
     wrong = []
     for screen in LAST:
+        if screen == "compare":
+            page.locator("#mm-run").select_option("cats")  # its pictures would wait for the trainer, which there is none of
         show(page, screen)
         if screen == "lesson":  # the step with the most words beside the map
             page.get_by_role("button", name="Step 3:").click()
@@ -263,6 +272,7 @@ def test_nothing_is_cut_off_or_out_of_reach_in_a_small_window(studio, page, size
             expect(page.locator(".mm-lesson .mm-variety .say")).to_have_text(re.compile(r"\w"), timeout=PATIENCE)
         page.wait_for_timeout(150)
         wrong += [f"{screen}, cut {words}" for words in page.evaluate("access.cut()")]
+        wrong += [f"{screen}, {words}" for words in page.evaluate("access.overlapped()")]
         wrong += [f"{screen}, out of reach: {words}" for words in page.evaluate("access.covered()")]
     assert wrong == []
 

@@ -97,5 +97,6 @@ export function toggleList() {
     h('button', { class: 'btn', onclick: () => box.close() }, 'Close'),
   );
   document.body.append(box);
-  return box.showModal();
+  box.showModal();
+  box.scrollTop = 0; // in a low window it would begin at its one button, which has the focus
 }

@@ -82,6 +82,7 @@ function draw(plot, before) {
     s += dot(x, y, 6, { fill: ink('--panel'), stroke: ink('--base'), 'stroke-width': 1.6 }) + dot(x, y, 2, { fill: ink('--base') });
     s += beside(x, y + 16 > H - B ? y - 9 : y + 15, 'base model', 10);
   }
+  s += text(W - R - 4, T + 14, '↗ better', 'end', 'm');
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': words(past[past.length - 1], base) }));
   return known ? range : null;
 }
@@ -104,7 +105,7 @@ function axes(range, X, Y, W, H, known) {
   for (const v of up.values) s += stroke(`M${L} ${Y(v)}H${W - R}`, '--line') + text(L - 7, Y(v) + 4, number(v, up.digits), 'end');
   const turn = { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)` };
   const titles = text((L + W - R) / 2, H - 6, 'effective number of looks', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn);
-  return s + titles + text(W - R - 4, T + 14, '↗ better', 'end', 'm');
+  return s + titles;
 }
 
 /** Where the run's own path carries words: its newest dot and its turned dials. */
