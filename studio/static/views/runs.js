@@ -33,7 +33,7 @@ export function runs(root) {
         'div',
         { class: 'top' },
         h('h1', {}, 'Runs'),
-        h('span', { class: 'sub count', role: 'status' }),
+        h('span', { class: 'sub count', role: 'status' }, h('span', {}), h('span', { class: 'rest' })),
         find.node,
         h('button', { class: 'btn watch', onclick: askWatch, title: 'Show a run of another machine, read only' }, 'Watch a folder'),
       ),
@@ -92,8 +92,9 @@ export function runs(root) {
     none.hidden = !known.runs.length || shown.length > 0;
     more.hidden = !known.left_out;
     say(more, known.left_out ? `${known.left_out} older runs are not listed. Archive what you are done with.` : '');
-    const size = bytes(shown.reduce((sum, r) => sum + r.size, 0));
-    say($('.count', root), known.runs.length ? `${find.narrowed() ? `${shown.length} of ` : ''}${known.runs.length}, ${size}` : '');
+    const [number, size] = $('.count', root).children;
+    say(number, known.runs.length ? `${find.narrowed() ? `${shown.length} of ` : ''}${known.runs.length}` : '');
+    say(size, known.runs.length ? `, ${bytes(shown.reduce((sum, r) => sum + r.size, 0))}` : '');
     queue.update(known);
     drawShelf();
     figure.update(known.runs.filter((r) => chart.ticked(r.name)).sort((a, b) => chart.place(a.name) - chart.place(b.name)));

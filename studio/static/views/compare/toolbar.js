@@ -20,7 +20,7 @@ function picker() {
   const image = h('img', { alt: '', width: 24, height: 24 });
   const field = h('input', {
     id: 'mm-search', type: 'text', role: 'combobox', 'aria-expanded': 'false', 'aria-controls': 'mm-prompts', 'aria-autocomplete': 'list', 'aria-label': 'Prompt',
-    title: 'Choose a prompt  /', autocomplete: 'off', spellcheck: 'false', dir: 'auto',
+    autocomplete: 'off', spellcheck: 'false', dir: 'auto',
   });
   const list = h('ul', { id: 'mm-prompts', role: 'listbox', 'aria-label': 'Prompts', hidden: true });
   const box = h('div', { class: 'pick' }, image, field, list);
@@ -82,7 +82,9 @@ function picker() {
   });
   function draw() {
     const look = looksOf()[0];
-    if (list.hidden) field.value = promptInfo()?.text ?? '';
+    const text = promptInfo()?.text ?? '';
+    if (list.hidden) field.value = text;
+    field.title = [text, 'Choose a prompt  /'].filter(Boolean).join('\n');
     image.style.visibility = look ? '' : 'hidden';
     if (look && image.getAttribute('src') !== thumb(look.picture)) image.src = thumb(look.picture);
   }

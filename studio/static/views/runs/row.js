@@ -67,7 +67,7 @@ function further(run) {
   if (run.broken || run.watched || run.alive || run.state === 'finished' || run.iteration >= run.iterations) return null;
   if (run.place) return ['Start', 'now'];
   if (last(run.saved)) return ['Resume', `from ${last(run.saved)}`];
-  return run.iteration ? ['Start again'] : ['Start'];
+  return run.iteration ? ['Start', 'again'] : ['Start'];
 }
 
 function words(node, run) {
