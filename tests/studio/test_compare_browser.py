@@ -187,6 +187,21 @@ def test_what_is_seen_is_what_is_exported_and_any_weights_take_the_left(studio, 
     expect(page.get_by_role("button", name="Export LoRA")).to_be_disabled()
 
 
+def test_with_all_pictures_there_only_the_measures_are_waited_for(studio, page):
+    import psutil
+    from fake_sampler import drawn
+
+    run = write_run(studio.runs / "busy", iterations=12, state="running", pid=psutil.Process().pid)
+    checkpoints.save(run, 10, {"lora/x": np.zeros(1, np.float32)}, {}, keep=9)
+    with compare.Store(run) as store:
+        for side in (compare.BASE, (10, 100)):
+            store.add(0, side, [drawn(0, side, seed) for seed in range(16)])
+    page.goto(f"{studio.url}/?run=busy&screen=compare")
+    until_shown(page, "right", 0, colour(0, 10, 100, 0))
+    expect(page.locator(".mm-compare .words")).to_have_text("Measures after iteration 13")
+    expect(page.get_by_role("button", name="Measure all")).to_be_hidden()  # there is one prompt, and its turn comes unasked
+
+
 def test_changes_are_those_of_the_numbers_that_are_shown(studio, page, sampler, monkeypatch):
     """0.004 to 0.006 reads 0.00 to 0.01: the change reads 0.01, and 1.14 to 1.26, which read 1.1 and 1.3, differ by 0.2."""
     import fake_sampler

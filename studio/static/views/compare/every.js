@@ -21,7 +21,7 @@ export function every(root) {
     const rows = model.shown && fits() && exact() ? model.shown.prompts : kept(list);
     const measured = rows.filter((r) => r.left && r.right).length;
     say(sub, !rows.length ? '' : measured < rows.length ? `${measured} of ${rows.length} measured` : 'largest loss first');
-    all.hidden = !(state.head?.alive && model.every === null && measured < rows.length && model.shown && exact());
+    all.hidden = !(state.head?.alive && model.every === null && rows.some((r) => r.prompt !== state.prompt && !(r.left && r.right)) && model.shown && exact()); // the one shown is measured unasked
     const most = Math.max(2, ...rows.flatMap((r) => [r.left?.looks ?? 0, r.right?.looks ?? 0]));
     while (list.children.length < rows.length) list.append(entry());
     while (list.children.length > rows.length) list.lastChild.remove();

@@ -132,11 +132,12 @@ function status() {
   if (missing) return { words: `Making pictures, ${missing} to go` };
   if (maker.state === 'waiting' && model.take !== null) return { words: maker.words };
   if (!shown.right[0] || !shown.right[1]) return { words: shown.right[0] ? 'At strength 0 both sides are the base model.' : 'Nothing tuned yet; at strength 0 both sides are the base model.', calm: true };
+  const later = maker.words.replace(/^Pictures/, 'Measures'); // the pictures are there
   if (!changed.left || !changed.right) {
     const done = Math.min(...changed.drawn);
-    return { words: maker.state === 'ready' ? `Measuring, ${done} of ${n} seeds` : maker.words };
+    return { words: maker.state === 'ready' ? `Measuring, ${done} of ${n} seeds` : later };
   }
   if (maker.state === 'idle') return { words: '' };
   const measured = shown.prompts.filter((p) => p.left && p.right).length;
-  return { words: maker.state === 'ready' ? `Measuring every prompt, ${measured} of ${shown.prompts.length}` : maker.words };
+  return { words: maker.state === 'ready' ? `Measuring every prompt, ${measured} of ${shown.prompts.length}` : later };
 }
