@@ -48,6 +48,7 @@ class Meter:
         self.cuda = device_type == "cuda"
         self.after: dict[str, int] = {}
         self.highest: dict[str, int] = {}
+        self.before: dict[str, int] = {}  # a phase, when it was entered first
         self.phase = "loading"
         self._over = threading.Event()
         self._process = psutil.Process()
@@ -67,6 +68,7 @@ class Meter:
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
         self.phase = phase
+        self.before.setdefault(phase, self.now())
 
     def close(self) -> None:
         self.enter("over")
@@ -132,14 +134,15 @@ class Trial(Worker):
         parameters = sum(p.numel() * p.element_size() for p in self.trainer.adapter.values())
         moments = sum(t.numel() * t.element_size() for s in self.trainer.optimizer.state.values() for t in s.values())
         peak = max(self.reserved, peak_memory(kind))
+        parts = memory_parts(peak, self.meter.after, self.meter.highest, parameters=parameters, moments=moments)
         return {
             "iterations": ITERATIONS,
             **times(rows, refresh=config.hrfd_refresh_every if config.window == "hrf_dynamic" else None),
             "base_picture": self.base_seconds / self.config.base_pictures,
             "memory": peak,
-            "memory_parts": memory_parts(peak, self.meter.after, self.meter.highest, parameters=parameters, moments=moments),
+            "memory_parts": parts,
             "memory_total": memory(kind)[1],
-            "kept": self._kept(config),
+            "kept": self._kept(config, parts["pictures"]),
             "device": f"{kind}, {self.trainer.backbone.arithmetic}",
             "disk": {
                 "checkpoint": _size(self.run.checkpoints) // len(checkpoints.all_of(self.run)), "export": _size(self.run.export),
@@ -147,15 +150,25 @@ class Trial(Worker):
             },
         }
 
-    def _kept(self, config: RunConfig) -> float | None:
-        """What gradient checkpointing leaves of the memory of pictures in flight; None if the peak was not reached while learning."""
+    def _kept(self, config: RunConfig, pictures: int) -> float | None:
+        """What gradient checkpointing leaves of the `pictures` part of memory; None if the peak was not reached while learning."""
         if max(self.meter.highest, key=self.meter.highest.get) != "update":
             return None
         trainer = self.trainer
         conditions, step = trainer.conditions([0], 1), trainer.plan(1).trained[0]
         x = torch.zeros(1, *trainer.backbone.latent_shape, device=trainer.backbone.device)
         forward = lambda: trainer.backbone.velocity(x, step, trainer.schedule, conditions, guidance=config.guidance)
-        return checkpointing.measure(trainer.backbone.denoiser, forward, on=config.gradient_checkpointing).share
+        share = checkpointing.measure(trainer.backbone.denoiser, forward, on=config.gradient_checkpointing).share
+        active = self.meter.highest["update"] - self.meter.before["update"]
+        return left(share, min(1.0, active / max(pictures, 1)), on=config.gradient_checkpointing)
+
+
+def left(share: float, active: float, *, on: bool) -> float:
+    """With checkpointing over without it, of the pictures' memory: of that only the part that learning adds shrinks, to `share`.
+
+    active: what learning added to the pictures' memory, as measured; `on`: measured with checkpointing, where that part had shrunk.
+    """
+    return 1 / (1 + active * (1 / share - 1)) if on else 1 - active * (1 - share)
 
 
 def times(rows: list[dict], *, refresh: int | None = None) -> dict[str, Any]:

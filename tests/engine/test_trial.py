@@ -107,8 +107,26 @@ def test_checkpointing_is_weighed_only_where_learning_needs_the_most(make_traine
     weigher = trial.Trial.__new__(trial.Trial)
     weigher.trainer, weigher.meter = trainer, trial.Meter("cpu")
     weigher.meter.close()
-    weigher.meter.highest = highest
-    share = weigher._kept(trainer.config)
+    weigher.meter.highest, weigher.meter.before = highest, {"update": 0}
+    share = weigher._kept(trainer.config, pictures=2)
     assert (share is not None) == told
     if told:
         assert 0 < share < 1 and trainer.backbone.denoiser.is_gradient_checkpointing  # left as the run has it
+
+
+@pytest.mark.parametrize("resting, learning, share", [(700, 1100, 0.3), (0, 1000, 0.25), (500, 0, 0.5)])
+def test_what_checkpointing_leaves_is_the_same_seen_from_either_side(resting, learning, share):
+    plain, thrifty = resting + learning, resting + share * learning
+    told = [trial.left(share, learning / plain, on=False), trial.left(share, share * learning / thrifty, on=True)]
+    assert told == pytest.approx([thrifty / plain] * 2)
+
+
+def test_a_phase_is_weighed_from_where_it_began():
+    meter, used = trial.Meter("cpu"), iter((10, 10, 30, 30, 20, 20))
+    meter._over.set()
+    meter._watch.join()
+    meter.now = lambda: next(used)
+    meter.enter("rollout")
+    meter.enter("update")
+    meter.enter("rollout")
+    assert meter.before == {"rollout": 10, "update": 30}
