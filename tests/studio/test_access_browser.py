@@ -79,7 +79,7 @@ def opened(page: Page, studio, screen: str, run: str = "cats", **more) -> Page:
 
 LAST = {
     "setup": ("#mm-start", re.compile("Start training")),
-    "live": (".mm-live .mm-variety .big", re.compile(r"\d")),
+    "live": (".mm-live .tile .rw >> nth=0", re.compile(r"\d")),
     "compare": (".mm-compare .changed .sub >> nth=0", re.compile("seeds each")),
     "runs": (".mm-runs .list", re.compile("cats")),
     "lesson": (".mm-lesson .tile .rw >> nth=0", re.compile(r"\d")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import psutil
 import pytest
@@ -79,6 +80,25 @@ def test_rename_in_place_and_the_reason_why_not(studio, page):
     page.locator("#mm-rename-button").click()
     expect(page.locator("#mm-rename-told")).to_contain_text("Stop the run to rename it")
     expect(page.locator("#mm-rename")).to_be_hidden()
+
+
+def test_a_late_answer_for_the_former_name_does_not_lose_the_renamed_run(studio, page):
+    run = made(studio, "before", iterations=8, saved=())
+    made(studio, "newer", iterations=2, saved=())
+    look(page, studio, run)
+    held = []
+    page.route("**/api/runs/before/head", lambda route: held.append(route))  # asked while the run still had that name
+    end = time.time() + LONG / 1000
+    while not held and time.time() < end:
+        page.wait_for_timeout(50)
+    page.locator("#mm-rename-button").click()
+    page.locator("#mm-rename").fill("after")
+    page.keyboard.press("Enter")
+    expect(page.locator("#mm-run")).to_have_value("after", timeout=LONG)
+    held[0].fulfill(status=404, json={"error": "There is no run called before."})
+    expect(page.locator("#mm-state")).to_contain_text("Stopped", timeout=LONG)
+    page.wait_for_timeout(500)
+    expect(page.locator("#mm-run")).to_have_value("after")
 
 
 def test_narrowing_is_said_on_every_screen_and_its_remedies_work(studio, page):

@@ -153,6 +153,7 @@ export async function poll() {
     return;
   }
   busy = true;
+  const opening = openings;
   try {
     if (!document.hidden) await look();
     if (state.failures >= LOST_AFTER) {
@@ -161,8 +162,10 @@ export async function poll() {
     }
     state.failures = 0;
   } catch (problem) {
-    if (problem.status === 404 && state.run) await forget();
-    else if (++state.failures >= LOST_AFTER) emit('lost');
+    const gone = problem.status === 404 && state.run;
+    if (gone) {
+      if (opening === openings) await forget(); // not of the name that a run had before it was renamed
+    } else if (++state.failures >= LOST_AFTER) emit('lost');
   } finally {
     busy = false;
     timer = setTimeout(poll, again ? 0 : POLL);

@@ -34,7 +34,7 @@ export function pictures(root) {
   const keep = h('button', { class: 'btn sm', id: 'mm-keep', onclick: () => grids.keep(listed().map((p) => p.id)) }, 'Keep as grid');
   const clear = h('button', { class: 'btn sm ghost', id: 'mm-clear', onclick: () => (state.sel ? select(null) : sample.clear()) }, 'Clear');
   const keepers = h('span', { class: 'keepers', hidden: true }, keep, clear);
-  const tiles = h('div', { class: 'tiles', role: 'group', 'aria-label': 'Pictures', tabindex: 0 }); // many of them scroll
+  const tiles = h('div', { class: 'tiles', role: 'group', 'aria-label': 'Pictures' });
   const word = h('span', { class: 'sub wide' }, 'Order');
   root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, grids.node, word, orders, sample.node), keepers), tiles, told);
   let shown = null; // of the viewed iteration
@@ -106,6 +106,7 @@ export function pictures(root) {
     sub.title = note || `${words}\n${name}`;
     keepers.hidden = mode === 'newest'; // over the order and Sample now, which keep their place
     keep.disabled = !all.length;
+    tiles.tabIndex = list.length ? 0 : -1; // many of them scroll
     while (tiles.children.length < list.length) tiles.append(tile());
     while (tiles.children.length > list.length) tiles.lastChild.remove();
     list.forEach((p, i) => fill(tiles.children[i], p));
