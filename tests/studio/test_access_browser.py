@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import psutil
 import pytest
-from axe_core_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe
 from chromium import FakeTrainer
 from fake_sampler import FakeSampler
 from playwright.sync_api import Page, expect
