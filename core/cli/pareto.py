@@ -71,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
                     return interrupted.code
                 done.setdefault(name, []).append(track)
                 print(f"{kind} {name} {seed}: reward {track[-1].reward:.2f}, looks {track[0].clip:.2f} to {track[-1].clip:.2f}", flush=True)
-            tracks = {**tracks, kind: {**tracks.get(kind, {}), **done}}
+            known = tracks.get(kind, {})
+            # fewer seeds than before measure the first of them anew and leave the rest as they were
+            tracks = {**tracks, kind: {**known, **{name: found + known.get(name, [])[len(found) :] for name, found in done.items()}}}
             write(tracks, args.run_dir)
     print((args.run_dir / "table.md").read_text())
     return 0

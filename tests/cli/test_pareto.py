@@ -1,5 +1,6 @@
 """The comparison of all methods: every one of them exists, and the table says what the tracks say."""
 
+import argparse
 import json
 
 import pytest
@@ -72,3 +73,18 @@ def test_a_track_that_never_comes_so_far_is_said_and_not_averaged(tmp_path):
     assert lines[3].endswith("| 86% (86% to 86%), 1 of 2 | 86% (86% to 86%), 1 of 2 |")
     pareto.write({"colour": {"ddpo": [track((0, 10), (1, 9))], "hrf": [near]}}, tmp_path)
     assert "not reached" in (tmp_path / "table.md").read_text()
+
+
+def test_fewer_seeds_leave_the_other_seeds_as_they_were(tmp_path, monkeypatch, capsys):
+    """The baseline of two methods compared one after the other, the second on one seed only."""
+    from core import proof
+
+    tracks = {"ddpo-0": track((0, 8), (2, 4)), "ddpo-1": track((0, 9), (2, 5)), "hrf-0": track((0, 8), (2, 6)), "hrf-1": track((0, 9), (2, 7)), "hrf-d-0": track((0, 8), (1, 6))}
+    monkeypatch.setattr(proof, "trained", lambda place, config: place)
+    monkeypatch.setattr(proof, "measured", lambda place, scale, until: tracks[place.path.name])
+    for methods, seeds in ((["hrf"], 2), (["hrf-d"], 1)):
+        args = {"methods": methods, "seeds": seeds, "quick": False, "rewards": ["colour"], "assignments": [], "run_dir": tmp_path}
+        assert pareto.run(argparse.Namespace(**args)) == 0
+    found = pareto.earlier(tmp_path)["colour"]
+    assert {name: len(seeds) for name, seeds in found.items()} == {"ddpo": 2, "hrf": 2, "hrf-d": 1} and found["ddpo"] == [tracks["ddpo-0"], tracks["ddpo-1"]]
+    assert "| colour | hrf | ddpo | 2 | 2.00 |" in capsys.readouterr().out
