@@ -39,7 +39,7 @@ def test_words_state_and_order_narrow_the_list(studio, page):
     expect(search).to_be_focused()
     page.keyboard.type("CAT")
     expect(shown).to_have_text(NAMES[:2])
-    expect(page.locator(".mm-runs .count")).to_contain_text("2 of 4, ")
+    expect(page.locator(".mm-runs .count")).to_contain_text("2 of 4 runs, ")
     page.get_by_label("Order").select_option("name")
     expect(shown).to_have_text(["cat-9", "cat-10"])  # numbers as numbers
     expect(page.locator(".mm-runs .table tbody tr")).to_have_count(1)  # what is not listed stays in the figure

@@ -108,6 +108,8 @@ def test_narrowing_is_said_on_every_screen_and_its_remedies_work(studio, page):
     expect(page.locator(".mm-variety .say b").first).to_have_text("Reward up, variety down")
     page.locator("#tab-runs-button").click()
     expect(page.locator("#mm-away")).to_contain_text(re.compile("(Narrowing|Collapsing): reward up, variety down"))
+    page.locator("#tab-setup-button").click()
+    expect(page.locator("#mm-away")).to_be_empty()  # this run is over; beside a new setup it would read as a verdict on that
     page.locator("#tab-live-button").click()
 
     # the forecast is named, and how far off it was is told

@@ -94,7 +94,7 @@ export function runs(root) {
     say(more, known.left_out ? `${known.left_out} older runs are not listed. Archive what you are done with.` : '');
     const [number, size] = $('.count', root).children;
     say(number, known.runs.length ? `${find.narrowed() ? `${shown.length} of ` : ''}${known.runs.length}` : '');
-    say(size, known.runs.length ? `, ${bytes(shown.reduce((sum, r) => sum + r.size, 0))}` : '');
+    say(size, known.runs.length ? ` ${known.runs.length === 1 ? 'run' : 'runs'}, ${bytes(shown.reduce((sum, r) => sum + r.size, 0))}` : '');
     queue.update(known);
     drawShelf();
     figure.update(known.runs.filter((r) => chart.ticked(r.name)).sort((a, b) => chart.place(a.name) - chart.place(b.name)));

@@ -172,7 +172,8 @@ function about(head) {
 /** "Reward up, variety down" on every screen; the verdict too where Live is not seen. */
 function verdict(head) {
   const note = $('#mm-away', place);
-  const live = head && !state.replay && head.newest > 0;
+  // beside a setup that is being made, the verdict on a run that is over reads as one on the setup
+  const live = head && !state.replay && head.newest > 0 && (head.alive || state.screen !== 'setup');
   const alarm = live ? head.alarms.find((a) => a.kind === 'parting') : null;
   const word = live && state.screen !== 'live' && ['Narrowing', 'Collapsing'].includes(head.verdict) ? head.verdict : '';
   const said = alarm ? (word ? `${word}: reward up, variety down` : 'Reward up, variety down') : word;
