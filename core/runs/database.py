@@ -24,7 +24,7 @@ COMMANDS = ("pause", "resume", "stop", "set", "sample")
 METRICS = {
     "reward": "mean weighted reward, on the base's scale (0 = base mean, 1 = one base spread)",
     "reward_raw": "mean raw value per reward name",
-    "vendi": "effective number of looks: Vendi score per prompt (n = group size, kernel scaled on the base), then averaged",
+    "vendi": "effective number of looks: Vendi score per prompt (n = group size, kernel scaled on the base), then averaged; with HRF's late starts of the last n finished pictures",
     "vendi_by_prompt": "the same, per prompt",
     "distance": "mean pairwise perceptual distance in a group",
     "clusters": "mean number of spectral clusters",
