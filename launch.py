@@ -27,6 +27,7 @@ STAMP = VENV / "installed.txt"  # written last, so it is there only after a whol
 LOG = VENV / "install.log"
 OLDEST = (3, 11)
 ENGINE = ("train", "sample", "evaluate", "report", "export", "presets", "bench")
+WHOLE_SUITE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # a file stays on one worker, which shares its server and its browser
 GIGABYTE = 10 ** 9
 NEEDED = 10 if sys.platform.startswith("linux") else 4  # GB; on Linux torch brings the CUDA libraries
 NO_NETWORK = re.compile(
@@ -182,7 +183,7 @@ def command_for(arguments):
     """(command line, folder to run it in or None for the present one)."""
     python = str(venv_python())
     if arguments[:1] == ["test"]:
-        return [python, "-m", "pytest"] + arguments[1:], ROOT
+        return [python, "-m", "pytest"] + (arguments[1:] or WHOLE_SUITE), ROOT
     if arguments[:1] and arguments[0] in ENGINE:
         return [python, "-m", "core"] + arguments, None
     return [python, str(ROOT / "app.py")] + arguments, None

@@ -2,7 +2,8 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # before torch or numpy read it
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, (os.cpu_count() or 1) // workers))))  # before torch or numpy read it
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -21,6 +22,11 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("calm")
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that no worker is left with one of them at the end: the real engine, then the tests in a browser."""
+    items.sort(key=lambda item: (item.path.stem != "test_real_engine", "browser" not in item.path.stem))
 
 
 def _is_here(address) -> bool:

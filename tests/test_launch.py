@@ -111,6 +111,7 @@ def test_changed_requirements_are_installed(checkout):
 def test_words_choose_what_runs(checkout, tmp_path):
     tests = checkout.launch("test", "-k", "x y", cwd=tmp_path)
     assert (tests.returncode, tests.stdout) == (5, f"pytest ['-k', 'x y'] {checkout.path}\n")
+    assert "'--dist', 'loadfile'" in checkout.launch("test", cwd=tmp_path).stdout  # the whole suite, on two workers
     engine = checkout.launch("train", "demo", "--set", "seed=1", cwd=tmp_path)
     assert (engine.returncode, engine.stdout) == (2, f"core ['train', 'demo', '--set', 'seed=1'] {tmp_path}\n")
 

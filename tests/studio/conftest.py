@@ -72,15 +72,25 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """One window for the tests of a file: what the server sends is fetched and compiled once."""
+    made = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def page(browser):
-    """A page of 1440 x 900. page.outside and page.wrong list outside requests and script errors; both must stay empty."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+def page(context):
+    """A page of 1440 x 900 that remembers nothing. page.outside and page.wrong list outside requests and script errors; both must stay empty."""
     view = context.new_page()
     view.outside, view.wrong = [], []
     view.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else view.outside.append(r.url))
     view.on("pageerror", lambda e: view.wrong.append(str(e)))
     yield view
-    context.close()
+    if view.url.startswith("http"):
+        context.new_cdp_session(view).send("Storage.clearDataForOrigin", {"origin": view.evaluate("location.origin"), "storageTypes": "local_storage"})
+    for open_page in context.pages:
+        open_page.close()
     assert view.outside == []
     assert view.wrong == []
