@@ -8,7 +8,7 @@ import torch
 from sample_run import write_run
 
 from core.diversity.bonus import RunningScale, combine
-from studio.data.forecast import FEWEST, HORIZON, Groups, forecast, project, speed, values
+from studio.data.forecast import FASTEST, FEWEST, HORIZON, Groups, forecast, limited, project, speed, values
 from studio.data.history import history
 
 FITNESS = np.array([0.9, 0.4, 0.1, 0.0])
@@ -38,6 +38,15 @@ def test_speed_is_never_negative_and_zero_without_a_reason_to_move():
     path = project(START, FITNESS, 0.05, 24)
     assert speed(np.arange(25), path[::-1], FITNESS) == 0.0
     assert speed(np.arange(25), path, np.full(4, 0.3)) == 0.0
+
+
+def test_a_leap_is_not_carried_on_for_forty_iterations():
+    path = project(START, FITNESS, 0.2, 24)  # five times as fast as the limit
+    odds = lambda shares: np.log(shares[..., 0] / shares[..., 3])  # the fittest against the least fit
+    made = told(path, FITNESS).forecast(24)
+    np.testing.assert_allclose(np.diff(odds(made)), FASTEST, rtol=1e-9)
+    assert limited(0.03, FITNESS) == 0.03 and limited(9.0, np.full(4, 0.3)) == 9.0
+    assert limited(9.0, 100 * FITNESS) == pytest.approx(limited(9.0, FITNESS) / 100)  # whatever the unit of the reward
 
 
 @pytest.mark.parametrize("mode", ["zscore_sum", "raw_sum", "scaled_sum"])
