@@ -11,6 +11,7 @@ from typing import Any
 from core.alarms import HEALTHY
 from core.config import LIVE, RunConfig
 from core.plan import plan
+from core.rewards.names import REGISTRY
 from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
@@ -151,7 +152,7 @@ def log_tail(run: Run, length: int = _LOG_TAIL) -> str:
 
 
 def info(run: Run, db: Database) -> dict[str, Any]:
-    """What does not change from second to second: settings, prompts, what each live dial is called."""
+    """What does not change from second to second: settings, prompts, what each reward is called."""
     config = settings(run)
     mapped = {r["prompt"] for r in db.rows("SELECT prompt FROM prompts WHERE mapped = 1")}
     return {
@@ -161,6 +162,7 @@ def info(run: Run, db: Database) -> dict[str, Any]:
         "trained": list(plan(config, 1).trained),
         "prompts": [{"prompt": i, "text": text, "mapped": i in mapped} for i, text in enumerate(config.prompts)],
         "looks": _looks(db),
+        "rewards": {name: REGISTRY[name].label for name in config.rewards},
     }
 
 

@@ -26,7 +26,7 @@ class History:
     def __init__(self, run: Run):
         config = settings(run)
         self.per_iteration = config.group_size * config.prompts_per_iteration
-        self.group_size = config.group_size
+        self.groups = math.ceil(ENOUGH / config.group_size)  # iterations that drew a prompt, of which its shares are means
         self.prompts = config.prompts
         self._config = config
         self._lock = threading.Lock()
@@ -102,12 +102,11 @@ class History:
 
     def _smooth_shares(self, found: dict[str, list[float]]) -> dict[str, list[float]]:
         """Shares over the last pictures of a prompt, at least 96 of them."""
-        keep = math.ceil(ENOUGH / self.group_size)
         smooth = {}
         for prompt, shares in found.items():
             past = self._shares.setdefault(prompt, [])
             past.append([s or 0.0 for s in shares])
-            del past[:-keep]
+            del past[: -self.groups]
             smooth[prompt] = [round(sum(column) / len(past), 5) for column in zip(*past)]
         return smooth
 
@@ -125,7 +124,7 @@ class History:
         """The next page of rows after `iteration`."""
         start = next((i for i, r in enumerate(self.rows) if r["iteration"] > iteration), len(self.rows))
         page = self.rows[start : start + _PAGE]
-        return {"epoch": self.epoch, "rows": page, "more": start + _PAGE < len(self.rows), "dials": self.dials, "window": self.window}
+        return {"epoch": self.epoch, "rows": page, "more": start + _PAGE < len(self.rows), "dials": self.dials, "window": self.window, "groups": self.groups}
 
 
 def finite(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.config import ROOT, RunConfig
 from core.errors import UserError
+from core.rewards.names import REGISTRY
 from core.runs.folder import Run
 
 from .head import info
@@ -121,14 +122,14 @@ def _base(c: Recorded) -> dict[str, Any]:
         "notes": [
             f"Nothing is trained yet. The prompt is “{thing}”, the seeds differ, so the pictures differ.",
             f"Ask: would you call these {_word(n)} groups, or more? The dashed lines are what the computer finds.",
-            f"By a finer measure there are {c.rows[0]['variety']:.1f} effective looks (Vendi score, {c.config.group_size} pictures).",
+            f"A finer measure, variety, says {c.rows[0]['variety']:.1f}: so many of {c.config.group_size} pictures count as different (Vendi score).",
         ],
     }
 
 
 def _pay(c: Recorded, end: int) -> dict[str, Any]:
     thing, g = c.config.prompts[0], c.config.group_size
-    rewards = _listed([name.replace("_", " ") for name in c.config.rewards])
+    rewards = _listed([f"“{REGISTRY[name].label}”" for name in c.config.rewards])
     return {
         "title": "Pay for the best",
         "sentence": f"Each iteration draws {g} {thing}s and pays for those that score best; watch where the dots go.",
@@ -162,7 +163,7 @@ def _stop(c: Recorded, end: int) -> dict[str, Any]:
         "marks": [{"iteration": i, "word": word} for word, i in ((NARROWING, narrowing), (COLLAPSING, collapsing)) if i],
         "notes": [
             "Let a few people point at the scrubber before the verdict appears. There is no right answer, only a cost.",
-            f"Variety fell from {c.rows[0]['variety']:.1f} to {c.row(end)['variety']:.1f} effective looks.",
+            f"Variety fell from {c.rows[0]['variety']:.1f} to {c.row(end)['variety']:.1f}.",
             "Reward alone says: go on. That is why it is not enough to watch it.",
         ],
     }
@@ -172,12 +173,12 @@ def _turn(c: Recorded, turn: dict[str, Any], end: int) -> dict[str, Any]:
     before, after = c.row(end), c.rows[-1]
     back = after["verdict"] in (RECOVERING, FINE)
     n = after["iteration"] - end
-    change = f"{before['variety']:.1f} to {after['variety']:.1f} of {after['base']:.1f} effective looks"
+    change = f"{before['variety']:.1f} to {after['variety']:.1f} of {after['base']:.1f}"
     return {
         "title": "Turn one dial",
         "sentence": f"The diversity bonus β pays extra for a rare look; until here it was {_number(turn['old'])}.",
         "action": {"label": f"Turn β to {_number(turn['new'])}", "kind": "play"},
-        "after": f"{'The looks return' if back else 'The looks do not return'}: from {change} in {n} iterations, at a mean reward of {_number(after['reward_mean'])}.",
+        "after": f"{'The looks return' if back else 'The looks do not return'}: variety goes from {change} in {n} iterations, at a mean reward of {_number(after['reward_mean'])}.",
         "kept": _kept(c),
         "dials": [_bonus(turn["old"], turn["new"], turn["iteration"])],
         "view": "turn",
@@ -230,11 +231,11 @@ def _bonus(old: float, new: float, iteration: int) -> dict[str, Any]:
 def _fallen(d: Recorded) -> str:
     """How far variety fell on the way, and where it is at the end."""
     low, last = min(d.rows[1:], key=lambda r: r["variety"]), d.rows[-1]
-    now = f"{last['variety']:.1f} of {last['base']:.1f} effective looks"
+    now = f"{last['variety']:.1f} of {last['base']:.1f}"
     back = low["variety"] < last["variety"] and last["verdict"] in (RECOVERING, FINE)
     if back:
-        return f"The looks return: from {low['variety']:.1f} at iteration {low['iteration']} to {now} at {last['iteration']}"
-    return f"There are {now} at iteration {last['iteration']}"
+        return f"The looks return: variety goes from {low['variety']:.1f} at iteration {low['iteration']} to {now} at {last['iteration']}"
+    return f"Variety is {now} at iteration {last['iteration']}"
 
 
 def _hold(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
@@ -245,8 +246,8 @@ def _hold(c: Recorded, d: Recorded, end: int) -> dict[str, Any]:
         "sentence": f"A picture is made in {total} steps from noise to clean; the early ones decide the layout, so they decide variety.",
         "action": {"label": f"Hold the first {leash} steps", "kind": "show"},
         "after": (
-            f"With this leash and β {_number(d.config.creative_beta)} from the start, {after['variety']:.1f} of {after['base']:.1f} effective looks "
-            f"are there at iteration {d.last}; reward alone left {c.row(end)['variety']:.1f} at {end}."
+            f"With this leash and β {_number(d.config.creative_beta)} from the start, variety is {after['variety']:.1f} of {after['base']:.1f} "
+            f"at iteration {d.last}; reward alone left {c.row(end)['variety']:.1f} at {end}."
         ),
         "notes": [
             "Left is noise, right is the finished picture. Black cells are trained, hatched cells are held near the base model.",

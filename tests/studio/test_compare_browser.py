@@ -69,7 +69,7 @@ def test_from_opening_to_the_sheet(studio, page, sampler):
     assert pair.get_attribute("aria-label").startswith("Seed 5: base Look F, tuned Look F, reward up 0.40")
     expect(page.locator(".mm-compare .changed .sub").first).to_have_text("48 seeds each")
     row = page.locator(".mm-compare .changed tbody tr").nth(1)
-    expect(row).to_have_text("Effective looks6.05.6−0.4")
+    expect(row).to_have_text("Variety6.05.6−0.4")
 
     # every prompt is measured unasked, as no training waits; the largest loss comes first and a click opens it
     first = page.locator(".mm-compare .prw").first
@@ -216,7 +216,7 @@ def test_changes_are_those_of_the_numbers_that_are_shown(studio, page, sampler, 
     expect(page.locator(".mm-compare .pair").nth(5).locator(".h b")).to_have_text("+0.01")
     rows = page.locator(".mm-compare .changed tbody tr")
     expect(rows.nth(0)).to_have_text("Mean reward0.000.01+0.01")
-    expect(rows.nth(1)).to_have_text("Effective looks1.11.3+0.2")
+    expect(rows.nth(1)).to_have_text("Variety1.11.3+0.2")
     page.locator(".mm-compare .pair").nth(5).click()
     expect(page.locator("dialog.mm-zoom .sub")).to_contain_text("reward up 0.01")
 

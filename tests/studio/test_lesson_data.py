@@ -101,7 +101,7 @@ def test_without_a_turned_dial_the_other_run_makes_the_fourth_step():
     over = [sum(rows[i]["vendi"] for i in range(max(1, at - 3), at + 1)) / min(4, at) for at in range(1, diverse.last + 1)]
     low = min(over)
     if over[-1] >= 0.8 * rows[0]["vendi"]:
-        assert f"from {low:.1f} at iteration {over.index(low) + 1} to {over[-1]:.1f} of {rows[0]['vendi']:.1f} effective looks" in step["after"]
+        assert f"from {low:.1f} at iteration {over.index(low) + 1} to {over[-1]:.1f} of {rows[0]['vendi']:.1f} at {diverse.last}" in step["after"]
 
 
 def test_a_turned_dial_is_told_from_the_run_itself():
@@ -114,7 +114,7 @@ def test_a_turned_dial_is_told_from_the_run_itself():
     assert step["action"]["label"] == "Turn β to 0.5"
     before, after = collapse.row(16)["variety"], collapse.rows[-1]["variety"]
     assert after < before  # nothing was turned yet: the sentence must not say that looks return
-    assert step["after"].startswith(f"The looks do not return: from {before:.1f} to {after:.1f} of ")
+    assert step["after"].startswith(f"The looks do not return: variety goes from {before:.1f} to {after:.1f} of ")
 
 
 # --- the recorded runs behind the routes of Live ---------------------------------------------------------------------------

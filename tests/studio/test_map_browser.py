@@ -177,7 +177,7 @@ def test_all_prompts_layouts_and_the_table(studio, page):
     page.wait_for_function("manymodes.state.base?.n === 240 && manymodes.mapDrawn.dots === 240 + 8 * 48")
     expect(page.locator("#mm-prompt")).to_have_value("all")
     expect(page.locator(".mm-map .chip")).to_have_count(2)
-    expect(page.locator(".mm-map .chip").first).to_contain_text(re.compile(r"cat\d\.\d of \d\.\d looks"))
+    expect(page.locator(".mm-map .chip").first).to_contain_text(re.compile(r"catvariety \d\.\d of \d\.\d"))
     expect(page.locator(".mm-pictures .sub").first).to_contain_text("48 for all prompts")
     assert "prompt=all" in page.url
     expect(page.locator(".mm-shares .sub")).to_contain_text("by size, mean of 2 prompts")

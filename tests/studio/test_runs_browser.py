@@ -59,7 +59,7 @@ def test_ticked_runs_are_drawn_and_read_at_one_reward(listed):
     before = rows.first.inner_text()
     level.focus()
     page.keyboard.press("Home")
-    expect(page.locator(".mm-runs .plot svg")).to_have_attribute("aria-label", re.compile(r"At reward 0\.00: cat-01 \d\.\d looks, cat-04"))
+    expect(page.locator(".mm-runs .plot svg")).to_have_attribute("aria-label", re.compile(r"At reward 0\.00: cat-01 with variety \d\.\d, cat-04"))
     assert rows.first.inner_text() != before
     page.reload()
     expect(rows).to_have_count(2, timeout=20000)  # ticks outlive a reload

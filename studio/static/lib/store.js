@@ -26,6 +26,8 @@ export const state = {
   head: null,
   info: null,
   rows: [],
+  window: 1, // iterations that a row's variety and mean reward are the mean of
+  groups: 1, // iterations that drew a prompt, of which its shares are the mean
   base: null,
   dots: new Dots(),
   runs: [],
@@ -261,6 +263,7 @@ async function loadRows(opening) {
     const answer = await get(runPath(`series?since=${last()}`));
     if (opening !== openings) return;
     state.rows.push(...answer.rows.filter((r) => r.iteration <= (state.until ?? Infinity)));
+    Object.assign(state, { window: answer.window, groups: answer.groups });
     more = answer.more;
   }
   emit('rows');

@@ -78,7 +78,7 @@ function paintFixed(list) {
   list.parentNode.style.visibility = c ? '' : 'hidden';
   if (!c) return;
   const rewards = Object.entries(c.rewards)
-    .map(([n, w]) => `${n.replaceAll('_', ' ')}${w === 1 ? '' : ` × ${plain(w)}`}`)
+    .map(([n, w]) => `${state.info.rewards[n]}${n === 'style_preference' ? ` (${c.reward_style})` : ''}${w === 1 ? '' : ` × ${plain(w)}`}`)
     .join(', ');
   const rowsOf = [
     ['Reward', rewards],

@@ -28,7 +28,7 @@ export function front(root) {
     range = draw(plot, range);
   });
   tableButton(root, () => ({
-    head: ['Iteration', 'Reward', 'Looks', 'Verdict'],
+    head: ['Iteration', 'Reward', 'Variety', 'Verdict'],
     rows: state.rows.map((r) => [r.iteration || 'base', fixed(r.reward_mean), fixed(r.variety), r.iteration ? r.verdict : '']),
   }));
   $('.hd .r', root).prepend(secondPicker(later));
@@ -89,8 +89,8 @@ function draw(plot, before) {
 
 function words(now, base) {
   if (!now) return 'Reward against variety, no iterations yet';
-  const here = `At iteration ${now.iteration} reward ${fixed(now.reward_mean)} with ${fixed(now.variety, 1)} effective looks`;
-  return `${here}; base model ${fixed(base.y)} with ${fixed(base.x, 1)}`;
+  const here = `At iteration ${now.iteration} reward ${fixed(now.reward_mean)} with variety ${fixed(now.variety, 1)}`;
+  return `${here}; base model ${fixed(base.y)} with variety ${fixed(base.x, 1)}`;
 }
 
 /** Words to the left of a mark, or to its right at the left edge. */
@@ -104,7 +104,7 @@ function axes(range, X, Y, W, H, known) {
     s += stroke(`M${X(v)} ${T}V${H - B}`, '--line') + text(X(v), H - B + 15, number(v, across.digits), 'middle');
   for (const v of up.values) s += stroke(`M${L} ${Y(v)}H${W - R}`, '--line') + text(L - 7, Y(v) + 4, number(v, up.digits), 'end');
   const turn = { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)` };
-  const titles = text((L + W - R) / 2, H - 6, 'effective number of looks', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn);
+  const titles = text((L + W - R) / 2, H - 6, 'variety', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn);
   return s + titles;
 }
 

@@ -22,7 +22,7 @@ let ahead = null; // {iteration, shares, error, still, checked} of the viewed pr
 
 export function shares(root) {
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Share of each look'), h('span', { class: 'sub' }, 'is one look taking over?')),
+    h('div', { class: 'hd' }, h('h2', {}, 'Share of each look'), h('span', { class: 'sub' })),
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', root);

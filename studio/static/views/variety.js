@@ -1,8 +1,9 @@
-// Is it collapsing: the effective number of looks, the base level, the verdict and one sentence with its cause.
+// Is it collapsing: variety, which is the effective number of different pictures, the base level, the verdict and one sentence with its cause.
 
 import { $, clamp, h, icon, say, svg, fixed } from '../lib/dom.js';
 import { clip, stroke, text, unique } from '../lib/marks.js';
 import { state, rowAt, viewed } from '../lib/store.js';
+import { VARIETY } from '../lib/words.js';
 import { redraw } from './live.js';
 import { remedies } from './remedies.js';
 
@@ -15,9 +16,8 @@ const TONE = {
 };
 
 export function variety(root) {
-  const source = 'Vendi score: the exponential of the entropy of the pictures’ likeness (Friedman and Dieng 2022)';
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: source })),
+    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: VARIETY })),
     h(
       'div',
       { class: 'meter' },
@@ -43,12 +43,9 @@ function draw(root) {
   say($('.big', root), row ? fixed(row.variety, 1) : '');
   say($('.of span', root), row ? `of ${fixed(row.base, 1)} in the base` : '');
   $('.model', root).hidden = !row;
-  const prompts = state.info?.prompts.length ?? 1;
-  say($('.hd .sub', root), `effective number of looks${prompts > 1 ? ', mean over prompts' : ''}`);
-  const group = state.info?.config.group_size;
-  $('.big', root).title = row
-    ? `Mean over ${group} pictures a prompt; ${row.clusters == null ? '' : `${fixed(row.clusters, 1)} clusters found`}`
-    : '';
+  const { prompts, config } = state.info ?? {};
+  say($('.hd .sub', root), config ? `different pictures among ${config.group_size}${prompts.length > 1 ? ', mean over prompts' : ''}` : '');
+  $('.big', root).title = row ? reading(row) : '';
   const word = row && row.iteration ? row.verdict : '',
     [tone, picture] = TONE[word] || ['', 'clock'];
   chip.style.visibility = word ? '' : 'hidden';
@@ -62,6 +59,13 @@ function draw(root) {
     parts = row ? (row.iteration ? row.say : ['Base model, before the first update.']) : [''];
   if (text.textContent !== parts.join('')) text.replaceChildren(...parts.map((p, i) => (i % 2 ? h('b', {}, p) : p)));
   gauge($('.gauge', root), row);
+}
+
+/** What the number was read from. */
+function reading({ clusters }) {
+  const found = clusters == null ? '' : ` In the newest, training found ${fixed(clusters, 1)} groups a prompt.`;
+  const over = state.window > 1 ? `Mean of ${state.window} iterations, which together hold at least 96 pictures.` : 'Of the newest iteration.';
+  return `${over}${found}`;
 }
 
 function gauge(place, row) {
@@ -86,6 +90,6 @@ function gauge(place, row) {
   ]) {
     if (to - from > word.length * 6.2) s += text(from, 33, word);
   }
-  const label = `${row.variety.toFixed(1)} of ${base.toFixed(1)} effective looks`;
+  const label = `Variety ${row.variety.toFixed(1)}, the base model ${base.toFixed(1)}`;
   return place.replaceChildren(svg(W, 38, s, { role: 'img', 'aria-label': label }));
 }

@@ -2,12 +2,13 @@
 
 import { $, apart, h, say, glyph, fixed, lookColour, lookLetter, NEW } from '../../lib/dom.js';
 import { on, promptInfo, state } from '../../lib/store.js';
+import { VARIETY } from '../../lib/words.js';
 import { exact, leftIsBase, model, more, shortName } from './model.js';
 
 const GOOD_BELOW = 0.005; // a change that rounds to nothing has no colour
 const ROWS = [
   { name: 'Mean reward', key: 'reward', digits: 2, gain: true, title: 'On the scale of the base model: 0 is its mean, 1 one spread of it' },
-  { name: 'Effective looks', key: 'looks', digits: 1, title: 'Vendi score (Friedman and Dieng 2023) of the likeness measure, on the base model’s scale' },
+  { name: 'Variety', key: 'looks', digits: 1, title: `${VARIETY} Here on the base model’s scale.` },
   { name: 'Looks found', key: 'found', digits: 0, title: 'Looks of the base model with at least one picture; new looks are not counted' },
   { name: 'Spread', key: 'spread', share: true, title: 'Mean distance of two pictures in the measure that training uses' },
   { name: 'Held-out spread', key: 'held_out', share: true, title: 'Root mean square difference of two pictures in 16 × 16 pixels, 0 to 1. Nothing in training is paid for it' },

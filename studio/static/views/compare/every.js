@@ -1,4 +1,4 @@
-// Every prompt, the one that lost most looks first: where to look next.
+// Every prompt, the one that lost most variety first: where to look next.
 
 import { $, h, say, svg, fixed } from '../../lib/dom.js';
 import { dot, stroke } from '../../lib/marks.js';
@@ -14,7 +14,7 @@ export function every(root) {
   const list = h('div', { class: 'plist' });
   root.append(
     h('div', { class: 'hd' }, h('h2', {}, 'Every prompt'), sub, h('div', { class: 'r' }, all)),
-    h('div', { class: 'prh', 'aria-hidden': 'true' }, h('span', {}, 'effective looks'), h('span', {}, 'found'), h('span', {}, 'spread')),
+    h('div', { class: 'prh', 'aria-hidden': 'true' }, h('span', {}, 'variety'), h('span', {}, 'found'), h('span', {}, 'spread')),
     list,
   );
   const draw = () => {
@@ -67,7 +67,7 @@ function paint(node, { prompt, left, right }, most) {
   say($('.by', node), by === null ? '' : `${by > 0 ? '+' : by < 0 ? '−' : ''}${Math.abs(by)} %`);
   node.setAttribute(
     'aria-label',
-    left && right ? `${text.slice(0, 80)}: effective looks ${fixed(left.looks, 1)} ${shortName('left')}, ${fixed(right.looks, 1)} ${shortName('right')}, spread ${by} percent` : `${text.slice(0, 80)}, not measured yet`,
+    left && right ? `${text.slice(0, 80)}: variety ${fixed(left.looks, 1)} ${shortName('left')}, ${fixed(right.looks, 1)} ${shortName('right')}, spread ${by} percent` : `${text.slice(0, 80)}, not measured yet`,
   );
 }
 

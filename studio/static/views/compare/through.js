@@ -29,7 +29,7 @@ function told(list) {
   const made = list.filter((c) => c.id);
   if (made.length < list.length || made.some((c) => c.look == null)) return 'same noise, every checkpoint, as trained';
   const turn = list.findLast((c, i) => i && c.look !== list[i - 1].look);
-  return turn ? `same noise, every checkpoint; last look change by ${turn.checkpoint}` : 'same noise, every checkpoint; the look stays';
+  return turn ? `same noise, every checkpoint; from ${turn.checkpoint} on the look stays` : 'same noise, every checkpoint; the look stays';
 }
 
 function cell() {

@@ -15,7 +15,7 @@ export function besidePath() {
   const node = h(
     'div',
     { class: 'sec mm-beside' },
-    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub' }, 'effective number of looks')),
+    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub' }, '1 when all pictures are alike')),
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', node);
@@ -50,6 +50,6 @@ function picture(W, H, { words, path }) {
   s += dot(ox, oy, 3, { fill: ink('--panel'), stroke: ink('--text-3'), 'stroke-width': 1.4 }) + text(ox + 8, oy + 4, `${words} ${fixed(path.at(-1)[1], 1)}`, 'start', 'm');
   s += stroke(through(mine.map(place)), '--ink', 2) + dot(x, y, 4.5, { fill: ink('--ink'), stroke: ink('--panel'), 'stroke-width': 1.5 });
   s += text(x > end - 60 ? end : x + 9, Math.abs(y - Y(base)) < 14 && x > end - 60 ? Y(base) + 18 : y + 4, `now ${fixed(mine.at(-1)[1], 1)}`, 'start', 's');
-  const label = `Variety at iteration ${mine.at(-1)[0]}: ${fixed(mine.at(-1)[1], 1)} effective looks, the base model ${fixed(base, 1)}; ${words} ended with ${fixed(path.at(-1)[1], 1)}`;
+  const label = `Variety at iteration ${mine.at(-1)[0]}: ${fixed(mine.at(-1)[1], 1)}, the base model ${fixed(base, 1)}; ${words} ended with ${fixed(path.at(-1)[1], 1)}`;
   return svg(W, H, s, { role: 'img', 'aria-label': label });
 }

@@ -1,11 +1,11 @@
 // A label for each cloud of the base: the most typical picture, the letter and the share now and then; of all prompts, the
-// name and how many looks it has now.
+// name and its variety now.
 
 import { $, glyph, h, lookLetter, percent, say } from '../../lib/dom.js';
 import { looksOf, rowAt, sharesAt, state, thumb, viewed } from '../../lib/store.js';
 import { mappedPrompts } from './paint.js';
 
-const LAST = 8; // iterations that the number of looks of a prompt is a mean of
+const LAST = 8; // iterations that the variety of a prompt is a mean of
 
 export function drawChips(chips, frame) {
   const shown = frame.hulls.slice(0, frame.corners.length);
@@ -39,14 +39,14 @@ function chip(picture, name, then, kind = 'chip') {
   return h('div', { class: kind }, image, h('div', {}, h('b', {}, name), h('span', { class: 'then' }, then)));
 }
 
-/** "4.1 of 5.6 looks": effective number in the last iterations that drew the prompt, and of the base. */
+/** "variety 4.1 of 5.6": mean in the last iterations that drew the prompt, and of the base. */
 function looksNow(prompt) {
   const key = String(prompt);
   const known = [];
   for (let row = rowAt(viewed(), has); row && row.iteration > 0 && known.length < LAST; row = rowAt(row.iteration - 1, has)) known.push(row.by_prompt[key]);
   const base = state.rows[0]?.by_prompt[key];
   if (!base) return '';
-  return known.length ? `${(known.reduce((a, b) => a + b) / known.length).toFixed(1)} of ${base.toFixed(1)} looks` : `base ${base.toFixed(1)} looks`;
+  return known.length ? `variety ${(known.reduce((a, b) => a + b) / known.length).toFixed(1)} of ${base.toFixed(1)}` : `base variety ${base.toFixed(1)}`;
 
   function has(row) {
     return row.by_prompt[key] != null;

@@ -35,7 +35,7 @@ export function facts(picture) {
   const prompt = state.all ? [row('Prompt', state.info.prompts[picture.prompt].text.slice(0, 60))] : [];
   const scores = Object.entries(picture.scores)
     .slice(0, SCORES)
-    .map(([name, value]) => row(name.replaceAll('_', ' '), fixed(value, 3)));
+    .map(([name, value]) => row(state.info.rewards[name] ?? name, fixed(value, 3)));
   return h('dl', {}, prompt, row('Reward', fixed(picture.reward)), own, row('Seed', picture.seed), when, scores);
 }
 

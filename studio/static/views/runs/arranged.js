@@ -20,7 +20,7 @@ export const ORDERS = {
   newest: ['Newest first', null],
   name: ['By name', (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })],
   reward: ['Highest reward', falling((r) => end(r)?.[1])],
-  looks: ['Most looks', falling((r) => end(r)?.[0])],
+  looks: ['Most variety', falling((r) => end(r)?.[0])],
   time: ['Longest', falling((r) => r.seconds)],
   size: ['Largest', falling((r) => r.size)],
 };

@@ -61,12 +61,12 @@ export function fronts(root, chart) {
     const other = shown.length ? differ(shown) : [];
     const words =
       shown.length === 0
-        ? 'Tick 2 to 6 runs to see which keeps more looks at the same reward.'
+        ? 'Tick 2 to 6 runs to see which keeps more variety at the same reward.'
         : other.length
           ? `They differ in ${list(other)}, so their axes are not quite the same.`
           : shown.length === 1
             ? 'Tick another run to compare.'
-            : `The rings show the most looks that each run kept at this reward or more. ${fixed(most)} is the highest that all reach.`;
+            : `The rings show the most variety that each run kept at this reward or more. ${fixed(most)} is the highest that all reach.`;
     say(note, words);
     note.classList.toggle('warned', other.length > 0);
   }
@@ -166,14 +166,14 @@ function axes(range, X, Y, W, H, known) {
   for (const v of across.values) s += stroke(`M${X(v)} ${T}V${H - B}`, '--line') + text(X(v), H - B + 15, number(v, across.digits), 'middle');
   for (const v of up.values) s += stroke(`M${L} ${Y(v)}H${W - R}`, '--line') + text(L - 7, Y(v) + 4, number(v, up.digits), 'end');
   const turn = { transform: `translate(12 ${(T + H - B) / 2}) rotate(-90)` };
-  return s + text((L + W - R) / 2, H - 6, 'effective number of looks', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn);
+  return s + text((L + W - R) / 2, H - 6, 'variety', 'middle', 'm') + text(null, null, 'mean reward', 'middle', 'm', turn);
 }
 
 function words(runs, line) {
   if (!runs.length) return 'Reward against variety, no run is ticked';
   const read = runs.map((r) => {
     const looks = looksAt(r.points, line);
-    return `${r.name} ${looks === null ? 'never reaches it' : `${fixed(looks, 1)} looks`}`;
+    return `${r.name} ${looks === null ? 'never reaches it' : `with variety ${fixed(looks, 1)}`}`;
   });
   return `Reward against variety. At reward ${fixed(line)}: ${read.join(', ')}`;
 }
@@ -191,7 +191,7 @@ function drawTable(place, runs, line) {
       [looks === null ? '–' : fixed(looks, 1), kept, fixed(end[LOOKS], 1), fixed(end[REWARD]), fixed(best)].map((v) => h('td', {}, v)),
     );
   };
-  const heads = ['Run', `Looks at ${fixed(line)}`, 'of base', 'Last looks', 'Last reward', 'Best reward'];
+  const heads = ['Run', `Variety at ${fixed(line)}`, 'of base', 'Last variety', 'Last reward', 'Best reward'];
   place.replaceChildren(
     ...(runs.length
       ? [

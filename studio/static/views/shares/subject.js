@@ -16,6 +16,10 @@ export function subject() {
   return state.all ? ranks() : looks();
 }
 
+/** The shares are not those of one iteration, and say so. */
+const last = () => `last ${state.groups * state.info.config.group_size} pictures`;
+const smoothed = () => `Each point is the mean of the ${state.groups === 1 ? 'newest iteration' : `last ${state.groups} iterations`} that drew the prompt, so that chance does not make the bands jump.`;
+
 function looks() {
   const found = looksOf();
   const key = String(state.prompt);
@@ -27,8 +31,8 @@ function looks() {
     mark: (x, y) => area(glyphPath(look, x, y, 4.2), lookColour(look)),
   });
   return {
-    words: 'is one look taking over?',
-    title: '',
+    words: state.info ? `in the ${last()}` : '',
+    title: smoothed(),
     layers: [...found.map(({ look }) => layer(look, STRONG)), layer(NEW, FAINT)],
     base: found.map((l) => l.share),
     rows: state.rows.filter((r) => r.iteration > 0 && key in r.shares).map((r) => ({ iteration: r.iteration, shares: r.shares[key] })),
@@ -51,8 +55,8 @@ function ranks() {
     };
   };
   return {
-    words: `by size, mean of ${prompts.length} prompts`,
-    title: 'The largest look of each prompt, the second, and so on: letters mean something for one prompt only.',
+    words: `${last()} of ${prompts.length} prompts`,
+    title: `The largest look of each prompt, the second, and so on: letters mean something for one prompt only. ${smoothed()}`,
     layers: Array.from({ length: most + 1 }, layer),
     base: mean([...base.values()], most).slice(0, -1),
     rows: averaged(state.rows, base, most),
