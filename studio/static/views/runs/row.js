@@ -90,7 +90,7 @@ function words(node, run) {
   say(verdict, run.verdict ?? '');
   verdict.className = `v ${VERDICTS[run.verdict] ?? ''}`;
   const end = run.path?.[run.path.length - 1];
-  say($('.what .sub span', node), end ? `${fixed(end[0], 1)} looks` : '');
+  say($('.what .sub span', node), end ? `variety ${fixed(end[0], 1)}` : '');
   say($('.what .rest', node), end ? `, reward ${fixed(end[1])}` : '');
   say($('.cost span', node), run.seconds ? seconds(run.seconds) : '–');
   say($('.cost .sub', node), bytes(run.size));
