@@ -25,7 +25,7 @@ from . import checkpoints, compare, lora_header
 from .folder import Run, write_atomically
 
 FORMATS = {"diffusers": "diffusers", "comfy": "ComfyUI, A1111"}
-WEAKEST, STRONGEST = 0.05, compare.STRONGEST / 100
+STRONGEST = compare.STRONGEST / 100  # as in Compare
 _LAYER = re.compile(r"lora/(?P<layer>.+)\.lora_(?P<side>[AB])\.default\.weight")
 _SD3_LAYER = re.compile(r"transformer_blocks\.(\d+)\.attn\.(.+)")
 # layer in diffusers -> (its part of the original joint block, place among query, key, value)
@@ -119,6 +119,12 @@ def _check_prompted(found: dict[str, Factors]) -> None:
         raise UserError("format: this model takes no prompt, and neither ComfyUI, A1111 nor diffusers opens a LoRA for it. Use peft on the folder export/ of the run.", "format")
 
 
+def check_strength(strength: float) -> None:
+    """Raises UserError for a strength that Compare does not draw. 0 is allowed: a file that changes nothing, to compare with."""
+    if not 0 <= strength <= STRONGEST:
+        raise UserError(f"strength: {strength:g} is out of range. Use 0 to {STRONGEST:g}.", "strength")
+
+
 def write(run: Run, iteration: int | None, form: str, target: Path, *, strength: float = 1.0, preset: str = "") -> Path:
     """Write the LoRA after an iteration (None: the newest) in one of FORMATS to the file `target`. Raises UserError.
 
@@ -126,8 +132,7 @@ def write(run: Run, iteration: int | None, form: str, target: Path, *, strength:
     """
     if form not in FORMATS:
         raise UserError(f"format: {form!r} is unknown. Use {' or '.join(FORMATS)}.", "format")
-    if not WEAKEST <= strength <= STRONGEST:
-        raise UserError(f"strength: {strength:g} is out of range. Use {WEAKEST:g} to {STRONGEST:g}.", "strength")
+    check_strength(strength)
     iteration = newest(run) if iteration is None else iteration
     if iteration is None:
         raise UserError(f"{run.name}: nothing is saved yet, so there is no LoRA to export. Train it first.", "iteration")

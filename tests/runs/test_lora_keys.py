@@ -1,18 +1,22 @@
 """An exported LoRA is read by others: by diffusers from both files, and by ComfyUI's rule for names, written here anew."""
 
 import json
+from types import SimpleNamespace
 
 import models
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
+from diffusers import DDPMPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline
 from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
+from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
+from core import loading
+from core.backbones.ddpm import DDPM
 from core.backbones.sd import StableDiffusion
 from core.backbones.sd3 import SD3
 from core.cli import main
@@ -184,8 +188,8 @@ def test_chosen_strength_is_what_others_call_one(sd3, tmp_path):
         torch.testing.assert_close(weak[name], tensor * (0.7 if name.endswith("lora_up.weight") else 1.0))
     names = {lora_keys.file_name(run, 3, form, s) for form in lora_keys.FORMATS for s in (1.0, 0.7)}
     assert names == {"demo-3-diffusers.safetensors", "demo-3-comfy.safetensors", "demo-3-x0.7-diffusers.safetensors", "demo-3-x0.7-comfy.safetensors"}
-    for wrong in (0.0, 1.55, float("nan")):
-        with pytest.raises(UserError, match="strength: .* is out of range. Use 0.05 to 1.5."):
+    for wrong in (-0.05, 1.55, float("nan")):
+        with pytest.raises(UserError, match="strength: .* is out of range. Use 0 to 1.5."):
             lora_keys.write(run, 3, "comfy", tmp_path / "y.safetensors", strength=wrong)
 
 
@@ -240,8 +244,66 @@ def test_third_that_was_not_trained_stays(tmp_path):
     assert tensors[f"{name}.alpha"] == 2 and (change[:8] == 0).all() and (change[8:] == up @ down).all()
 
 
+@pytest.mark.parametrize("kind, pipeline", [("sd3", StableDiffusion3Pipeline), ("sd", StableDiffusionPipeline)])
+def test_command_line_s_file_at_a_strength_draws_what_the_unscaled_one_draws_at_that_weight(request, tmp_path, capsys, kind, pipeline):
+    run = request.getfixturevalue(kind)[1]
+    files = {}
+    for strength in (1, 0.6, 0):
+        assert main(["export", str(run.path), "--to", str(tmp_path), "--strength", str(strength)]) == 0
+        files[strength] = capsys.readouterr().out.strip()
+    assert files[1] == str(tmp_path / "pytorch_lora_weights.safetensors") and files[0.6] == str(tmp_path / "demo-3-x0.6-diffusers.safetensors")
+
+    def drawn(file: str | None, weight: float = 1.0) -> torch.Tensor:
+        none = dict(text_encoder_3=None, tokenizer_3=None) if kind == "sd3" else dict(safety_checker=None)
+        pipe = pipeline.from_pretrained(run.config().model, **none)
+        if file:
+            pipe.load_lora_weights(file, adapter_name="own")
+            pipe.set_adapters("own", weight)
+        return pictures(pipe)
+
+    weak, full = drawn(files[0.6]), drawn(files[1])
+    torch.testing.assert_close(weak, drawn(files[1], 0.6), atol=1e-4, rtol=0)  # a level of 8 bits is 4e-3
+    assert (weak - full).abs().max() > 0.02  # so that a strength that is not applied would be seen
+    assert torch.equal(drawn(files[0]), drawn(None))
+    with safe_open(files[0.6], "np") as file:
+        said = file.metadata()
+    assert said["manymodes.strength"].startswith("0.6") and said["modelspec.title"] == "demo at 3, strength 0.6"
+    assert json.loads(said["manymodes.recipe"])["lora_alpha"] == 12 and said["manymodes.iteration"] == "3"
+
+
+def test_command_line_scales_the_lora_of_a_model_without_a_prompt_for_peft(tmp_path_factory, tmp_path, monkeypatch, capsys):
+    config = build(models.settings(models.diffusion_folder(tmp_path_factory, "ddpm"), lora_rank=4, lora_alpha=12))
+    trained = DDPM(config)
+    run = saved(tmp_path, trained, config)
+
+    def opened(*_) -> SimpleNamespace:
+        backbone = DDPM(config)
+        models.perturb(backbone)
+        return SimpleNamespace(backbone=backbone)
+
+    monkeypatch.setattr(loading, "open_run", opened)
+    assert main(["export", str(run.path), "--strength", "0.5"]) == 0
+    file = run.export / "adapter_model.safetensors"
+    assert capsys.readouterr().out.strip() == str(file)
+    read = PeftModel.from_pretrained(DDPMPipeline.from_pretrained(config.model).unet, run.export)
+    found = changes(read.base_model.model)
+    expected = changes(trained.unet)
+    assert found.keys() == expected.keys() and min(change.abs().max() for change in expected.values()) > 0.1
+    for layer, change in expected.items():
+        torch.testing.assert_close(found[layer], 0.5 * change, atol=ROUNDING, rtol=0)
+    with safe_open(file, "np") as header:
+        assert header.metadata()["manymodes.strength"].startswith("0.5") and "lora_rank" in header.metadata()["manymodes.recipe"]
+
+
+@pytest.mark.parametrize("wrong", ["-0.1", "1.51", "nan"])
+def test_command_line_refuses_a_strength_that_compare_does_not_draw(sd, capsys, wrong):
+    before = sorted(sd[1].export.iterdir())
+    assert main(["export", str(sd[1].path), "--strength", wrong]) == 2
+    assert capsys.readouterr().err == f"strength: {float(wrong):g} is out of range. Use 0 to 1.5.\n" and sorted(sd[1].export.iterdir()) == before
+
+
 def test_command_line_writes_the_file_for_comfyui(sd, tmp_path, capsys):
     run = sd[1]
     assert main(["export", str(run.path), "--format", "comfy", "--to", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "demo-3.safetensors")
-    assert "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.alpha" in load_file(tmp_path / "demo-3.safetensors")
+    assert capsys.readouterr().out.strip() == str(tmp_path / "demo-3-comfy.safetensors")
+    assert "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.alpha" in load_file(tmp_path / "demo-3-comfy.safetensors")

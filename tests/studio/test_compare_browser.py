@@ -169,7 +169,7 @@ def test_what_is_seen_is_what_is_exported_and_any_weights_take_the_left(studio, 
     expect(box.get_by_label("Strength")).to_have_value("0.65")
     box.get_by_label("Strength").fill("7")
     box.get_by_role("button", name="Download").click()
-    expect(box.get_by_role("alert")).to_have_text("7 is out of range. Use 0.05 to 1.5.")
+    expect(box.get_by_role("alert")).to_have_text("7 is out of range. Use 0 to 1.5.")
     box.get_by_label("Strength").fill("0.65")
     with page.expect_download() as download:
         box.get_by_role("button", name="Download").click()

@@ -105,7 +105,7 @@ export async function exportLora(name, { iteration, strength = 1, told = (words)
         kinds.map((kind, i) => h('label', { class: 'kind' }, h('input', { type: 'radio', name: 'kind', value: kind, checked: i === 0 }), h('b', {}, FORMS[kind][0]), h('span', {}, FORMS[kind][1]))),
       ),
       h('div', { class: 'two' }, h('label', { class: 'ask row' }, 'Weights of', choice), h('label', { class: 'ask row' }, 'Strength', much)),
-      h('p', {}, `Strength 1 is as trained, 0.05 to 1.5 can be chosen. It goes into the file: the other program then has it at 1.`),
+      h('p', {}, 'Strength 1 is as trained, 1.5 the most. It goes into the file: the other program then has it at 1.'),
       h('p', {}, `The file changes ${modelName(model)}${licence ? `, whose licence is ${licence}` : '; look up the licence of that model before you share it'}. It says which run, prompts and settings made it.`),
     ],
     'Download',
@@ -116,7 +116,7 @@ export async function exportLora(name, { iteration, strength = 1, told = (words)
 
 /** Fetched rather than linked, so that a refusal is a sentence in the dialog and no broken download. */
 async function download(name, kind, iteration, strength, told) {
-  if (!(Number(strength) > 0)) throw new Error('strength: Use a number from 0.05 to 1.5.');
+  if (!(Number(strength) > 0)) throw new Error('strength: Use a number above 0, up to 1.5.');
   const answer = await fetch(at(name, `lora/${kind}.safetensors?iteration=${iteration}&strength=${Number(strength)}`));
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `The studio answered ${answer.status}.`);
   const file = await answer.blob(),
