@@ -37,6 +37,7 @@ from .learning.objective import Objective, clipped_objective, guard_objective
 from .learning.regularisers import equal_budget_weight, kl_latent, v_mse, w2_latent
 from .learning.selection import select, summarise
 from .plan import Plan
+from .ranks import Ranks
 from .rewards.registry import RewardSet
 from .sampler import BASE, SAMPLE, TRAIN, Sampler
 from .sampling.dynamics import Transition, step
@@ -93,18 +94,29 @@ class Trainer(Sampler):
         self.seconds: dict[str, float] = {}
         self.settled: dict[str, torch.Tensor] | None = None  # the LoRA before the update under way
         self.entering: Callable[[str], None] = lambda phase: None  # hears of every phase, for a meter of memory
+        self.ranks = Ranks()  # the processes that share an iteration; alone, this one
 
     # --- judging ------------------------------------------------------------------------------------------------
     def judge(self, prompts: list[int], seeds: list[int], images: torch.Tensor) -> Group:
         """Rewards, features, clusters and bonus of P groups."""
-        config, P = self.config, len(prompts)
-        texts = [config.prompts[p] for p in prompts for _ in range(len(seeds) // P)]
+        texts = [self.config.prompts[p] for p in prompts for _ in range(len(seeds) // len(prompts))]
+        return self._grouped(prompts, seeds, images, self._measured(images, texts))
+
+    def _measured(self, images: torch.Tensor, texts: list[str]) -> dict[str, torch.Tensor]:
+        """What each picture is by itself: "features" (n, F), and under the name of every reward its raw value (n,)."""
         with self._phase("reward"):
             raw = self.rewards(images, texts).raw
+        with self._phase("diversity"):
+            return {"features": self.perceptual.embed(images), **raw}
+
+    def _grouped(self, prompts: list[int], seeds: list[int], images: torch.Tensor, measured: dict[str, torch.Tensor]) -> Group:
+        """What the pictures of P groups are beside each other."""
+        config, P = self.config, len(prompts)
+        features, raw = measured["features"], {name: measured[name] for name in self.rewards.weights}
+        with self._phase("reward"):
             quality = self.rewards.combine(raw).view(P, -1)  # (P, G)
             quality = torch.where(quality.isnan(), quality.nanmean(1, keepdim=True).nan_to_num(), quality)  # unscored: no say
         with self._phase("diversity"):
-            features = self.perceptual.embed(images)
             distances = pairwise(features.view(P, -1, features.shape[-1]))  # (P, G, G)
             labels = torch.stack([
                 spectral_labels(d, k=config.cluster_k, sigma=config.cluster_sigma, min_spread=config.cluster_min_spread) for d in distances.cpu()
@@ -130,11 +142,14 @@ class Trainer(Sampler):
                 conditions, seeds, stochastic=planned.stochastic, chunks=chunks, planned=planned, start=planned.start,
                 anchors=None if anchors is None else anchors.repeat_interleave(G, 0),
             )
+            rows = torch.cat(chunks).sort().values  # of this process; from here on every one knows all
+            paths = Trajectories(**self.ranks.gather(rows, vars(paths)))
         with self._phase("decode"):
-            images = self.decode(paths.final)
+            images = self.ranks.gather(rows, {"images": self.decode(paths[rows].final)})["images"]
         if not images.isfinite().all():
             raise Diverged("A picture")
-        group = self.judge(prompts, seeds, images)
+        measured = self._measured(images[rows], [config.prompts[prompts[r // G]] for r in rows.tolist()])
+        group = self._grouped(prompts, seeds, images, self.ranks.gather(rows, measured))
         with self._phase("diversity"):
             finished = {} if anchors is None else self._finished(chosen, anchors)
 
@@ -146,7 +161,7 @@ class Trainer(Sampler):
             mask = self._subset(group)
             values, per_step = self._shaped(combined.values, combined.unit, group, mask, paths, planned)
             advantages = self._advantages(values, group, mask)
-            weights = advantages.values.flatten()[:, None] + per_step  # (B, S)
+            weights, mask = self.ranks.first((advantages.values.flatten()[:, None] + per_step, mask))  # (B, S)
             with self._phase("update"):
                 learned = self._learn(paths, conditions, seeds, weights, updates, planned, mask)
 
@@ -180,7 +195,7 @@ class Trainer(Sampler):
         anchors = self.anchors(iteration, prompts)
         if planned.chosen and (self.start is None or (iteration - 1) % config.hrfd_refresh_every == 0):
             score = lambda images, owners: self.rewards.combine(self.rewards(images, [config.prompts[p] for p in owners]).raw).nanmean().item()
-            self.start = self.dynamic_start(iteration, prompts, anchors, score, self.perceptual.embed)
+            self.start = self.ranks.first(self.dynamic_start(iteration, prompts, anchors, score, self.perceptual.embed))
             planned = self.plan(iteration, self.start)
         return planned, anchors if config.hrf_start == "anchor_renoise" else None
 
@@ -262,10 +277,10 @@ class Trainer(Sampler):
         return f"Before any update the ratio is off 1 by {drift:.1g}, more than the clip of {self.config.clip_epsilon:g}: sampling and replay disagree. Use dtype float32."
 
     def _updates(self, P: int, G: int) -> list[list[torch.Tensor]]:
-        """Rows of the flat batch for each optimizer step, in micro-batches; every update holds part of every group."""
+        """Rows of the flat batch for each optimizer step, this process's share of them in micro-batches; every update holds part of every group."""
         position = torch.arange(P * G) % G
         U = min(self.config.updates_per_iteration, G)
-        return [list(torch.nonzero(position % U == u).flatten().split(self.config.micro_batch)) for u in range(U)]
+        return [list(self.ranks.own(torch.nonzero(position % U == u).flatten()).split(self.config.micro_batch)) for u in range(U)]
 
     def _learn(
         self, paths: Trajectories, conditions: Conditions, seeds: list[int], advantages: torch.Tensor, updates: list[list[torch.Tensor]], planned: Plan,
@@ -279,7 +294,7 @@ class Trainer(Sampler):
         ratios, clipped, approx_kl, losses, pulls, norms = [], [], [], [], [], []
         leashed = np.zeros(schedule.steps)
         for number, update in enumerate(updates):
-            size = sum(len(rows) for rows in update)
+            size = len(range(number, config.group_size, len(updates))) * (len(seeds) // config.group_size)  # pictures of all processes
             for group in self.optimizer.param_groups:
                 group["lr"] = config.learning_rate
             self.optimizer.zero_grad(set_to_none=True)
@@ -309,12 +324,15 @@ class Trainer(Sampler):
                     ratios.append((number, objective.ratio))
                     clipped.append(objective.clip_fraction)
                     approx_kl.append(objective.approx_kl)
+            self.ranks.add_up(self.adapter.values())
             norm = torch.nn.utils.clip_grad_norm_(list(self.adapter.values()), config.max_grad_norm).item()
             if not np.isfinite([norm, *losses]).all():
                 raise Diverged("A loss")
             self.optimizer.step()
             norms.append(norm)
         self.optimizer.zero_grad(set_to_none=True)
+        told = zip(*self.ranks.meet((losses, pulls, clipped, approx_kl, [(number, r.cpu()) for number, r in ratios], leashed)))
+        losses, pulls, clipped, approx_kl, ratios, leashed = (sum(parts[1:], parts[0]) for parts in told)
         every = torch.cat([r for _, r in ratios])
         first = torch.cat([r for number, r in ratios if number == 0])
         return {

@@ -32,9 +32,10 @@ from .config import RunConfig, build, load, load_preset
 from .control import memory, peak_memory
 from .errors import UserError
 from .loading import build_trainer
+from .ranks import out_of_memory
 from .runs import checkpoints, folder
 from .training import Iteration, Trainer
-from .worker import Worker, _out_of_memory
+from .worker import Worker
 
 ITERATIONS = 3
 _LOOK_EVERY = 0.005  # seconds between looks at the resident memory
@@ -233,7 +234,7 @@ def measure(config: RunConfig, place: Path, tell=lambda words: None) -> dict[str
         return {"measured": trial.measured(config)}
     with trial.run.database(readonly=True) as db:
         message = db.status()["message"]
-    return {"error": message, "field": getattr(trial.failure, "field", None), "memory": trial.failure is not None and _out_of_memory(trial.failure)}
+    return {"error": message, "field": getattr(trial.failure, "field", None), "memory": trial.failure is not None and out_of_memory(trial.failure)}
 
 
 def _asked(what: str) -> RunConfig:

@@ -25,19 +25,21 @@ from .control import Control, Stopped, peak_memory
 from .diversity.distance import pairwise
 from .diversity.metrics import base_scale
 from .errors import UserError
+from .follower import Build, Iterate
 from .loading import build_trainer
 from .lookout import Lookout
 from .pictures import picture_rows
+from .ranks import Ranks, out_of_memory
 from .runs import checkpoints, compare, folder
 from .runs.database import Database
 from .training import SAMPLE, Diverged, Iteration, Trainer
 
 
 class Worker:
-    """Carries out one run from its folder."""
+    """Carries out one run from its folder, alone or with the other processes of `ranks`, which follow."""
 
-    def __init__(self, run: folder.Run, *, resume: bool, follow: bool = True):
-        self.run, self.resume, self.follow = run, resume, follow
+    def __init__(self, run: folder.Run, *, resume: bool, follow: bool = True, ranks: Ranks | None = None):
+        self.run, self.resume, self.follow, self.ranks = run, resume, follow, ranks or Ranks()
         self.config: RunConfig = run.config()
         self.db: Database = run.database()
         self.iteration = 0
@@ -49,6 +51,8 @@ class Worker:
     def carry_out(self) -> int:
         folder.claim(self.db)
         self.db.set_status(iterations=self.config.iterations)
+        if not self.resume:
+            self.db.add_event("started", 0)
         # What was asked of a process that is gone; what was asked of this one while it started stays.
         self.db.write(
             "UPDATE commands SET taken = ?, answer = 'the trainer was not running' WHERE taken IS NULL AND kind != 'set' AND time < ?",
@@ -74,6 +78,7 @@ class Worker:
     # --- before the loop ----------------------------------------------------------------------------------------
     def _prepare(self) -> None:
         config = self.config
+        self._check_ranks()
         state: dict = {}
         tensors = None
         saved = checkpoints.all_of(self.run)
@@ -85,7 +90,7 @@ class Worker:
         self.trainer = self._build(config, state.get("arithmetic") or (known or "").partition(", ")[2] or None)
         backbone = self.trainer.backbone
         self.control.device_type = backbone.device.type
-        self.trainer.between = self.control.between
+        self.trainer.between, self.trainer.ranks = self._between, self.ranks
         self.db.set_status(device=f"{backbone.device.type}, {backbone.arithmetic}")
         if tensors is not None:
             self.trainer.load(tensors, state["scalars"])
@@ -108,6 +113,26 @@ class Worker:
             self.db.add_event("state", self.iteration + 1, state="resumed")
         if self.follow:
             self._start_mapper()
+
+    def _check_ranks(self) -> None:
+        """Raises UserError if there are more processes than pictures of an optimizer step."""
+        c = self.config
+        anchors = c.hrf_anchors_per_prompt if c.window.startswith("hrf") else 1
+        pictures = c.prompts_per_iteration * anchors * (c.group_size // min(c.updates_per_iteration, c.group_size))
+        if self.ranks.count > pictures:
+            raise UserError(
+                f"processes: {self.ranks.count} cannot share the {pictures} pictures of an optimizer step. "
+                f"Use at most {pictures}, or more pictures (group_size, prompts_per_iteration)."
+            )
+
+    def _between(self) -> None:
+        self._heed()
+        self.control.between()
+
+    def _heed(self) -> None:
+        """Among several processes an interrupt waits until here: between two meetings."""
+        if self.ranks.interrupted:
+            raise KeyboardInterrupt
 
     def _build(self, config: RunConfig, arithmetic: str | None) -> Trainer:
         return build_trainer(config, arithmetic=arithmetic)
@@ -178,16 +203,20 @@ class Worker:
     def _loop(self) -> None:
         self.db.set_status(state="running", message="", phase="make", done=0, total=0)
         gap, seconds = Gap(self.run, self.trainer, self.prompts, self.db), 0.0
-        self.control.while_paused = gap.serve
+        self.control.while_paused = lambda: (self._heed(), gap.serve())
+        if self.ranks.count > 1:
+            self.ranks.meet(Build.of(self.trainer))
         with tqdm(total=self.config.iterations, initial=self.iteration, desc=self.run.name, unit="it", disable=None) as bar:
             while self.iteration < self.config.iterations:
-                self.control.between()
+                self._between()
                 self.lookout.wait_for_disk(self.iteration)
                 self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
                 self._sample_on_request()
                 gap.after(self.iteration, seconds)
                 start = time.perf_counter()
-                iteration = self.trainer.iterate(self.iteration + 1)
+                self.ranks.meet(Iterate(self.iteration + 1, self.config))
+                with self.ranks.united():
+                    iteration = self.trainer.iterate(self.iteration + 1)
                 self.iteration += 1
                 self._record(iteration, start)
                 seconds = time.perf_counter() - start
@@ -276,7 +305,7 @@ class Worker:
         if isinstance(error, UserError):
             message, remedy, code = str(error), "", 2
             why = {"reason": "number", "rate": self.config.learning_rate / 2} if isinstance(error, Diverged) else {"reason": "setting"}
-        elif _out_of_memory(error):
+        elif out_of_memory(error):
             fewer = self.config.micro_batch // 2
             thrifty = self.config.gradient_checkpointing
             remedy = "Start again with smaller pictures or a smaller model." if thrifty else "Turn on checkpointing (gradient_checkpointing=true)."
@@ -300,12 +329,6 @@ class Worker:
         return code
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """torch on a CPU or on Apple's GPU says so only in words."""
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or isinstance(error, RuntimeError) and any(w in str(error) for w in words)
-
-
 def _unwritable(error: BaseException) -> str:
     """Why the disk took nothing more, or '' if that is not what happened. SQLite and safetensors have errors of their own."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
@@ -315,14 +338,14 @@ def _unwritable(error: BaseException) -> str:
     return "No space left on device" if "No space left on device" in str(error) else ""
 
 
-def carry_out(run: folder.Run, *, resume: bool, follow: bool = True) -> int:
+def carry_out(run: folder.Run, *, resume: bool, follow: bool = True, ranks: Ranks | None = None) -> int:
     """Carry out `run` in this process, and the branch that an alarm rolled it back to; the exit code. `follow` lays out the map beside.
 
     Raises UserError if another worker has the run.
     """
-    worker = Worker(run, resume=resume, follow=follow)
+    worker = Worker(run, resume=resume, follow=follow, ranks=ranks)
     code = worker.carry_out()
     while code == 0 and worker.successor:
-        worker = Worker(worker.successor, resume=True, follow=follow)
+        worker = Worker(worker.successor, resume=True, follow=follow, ranks=ranks)
         code = worker.carry_out()
     return code

@@ -3,17 +3,25 @@
     python -m core train collapse-demo --run-dir runs/first --set iterations=40
     python -m core train runs/first --resume
     python -m core train runs/first --branch runs/second --from 20 --set creative_beta=0.5
+    python -m core train diverse-grpo --processes 4     # one process for each of four GPUs
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import FIELDS, LIVE, RESUMABLE, RunConfig, build, load, load_preset, parse_assignments
 from ..errors import UserError
 from ..runs import checkpoints, folder
 from ..runs.branch import branch
+
+if TYPE_CHECKING:
+    from ..ranks import Ranks
 
 
 def settings_help() -> str:
@@ -33,11 +41,42 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--branch", type=Path, metavar="NEW", help="begin a new run folder from a checkpoint of RUN, which stays as it is; a bare name lands beside RUN")
     parser.add_argument("--from", dest="at", type=int, metavar="N", help="the checkpoint from which --branch begins (default: the newest)")
     parser.add_argument("--no-map", action="store_true", help="do not lay out the UMAP beside the training; the studio then shows PCA")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="share the pictures of every iteration among N processes, one a GPU")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # started by the studio on a folder it made
     parser.epilog = settings_help()
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.processes > 1 and "WORLD_SIZE" not in os.environ:
+        return _launched(args.processes)
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return _carried_out(args)
+    from ..ranks import join
+
+    ranks = join()
+    if ranks.rank > 0:
+        from ..follower import follow
+
+        return follow(ranks)
+    try:
+        return _carried_out(args, ranks)
+    finally:
+        ranks.end()
+
+
+def _launched(processes: int) -> int:
+    """This command once more, in so many processes of this computer; the exit code of the first."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if gpus and processes > gpus:
+        raise UserError(f"processes: {processes} are more than the {gpus} GPUs of this computer. Use at most {gpus}.", "processes")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--module", "core", *sys.argv[1:]]
+    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    return subprocess.run(command, env={"OMP_NUM_THREADS": threads, **os.environ}).returncode
+
+
+def _carried_out(args: argparse.Namespace, ranks: Ranks | None = None) -> int:
     changes = parse_assignments(args.assignments)
     given = folder.Run(Path(args.what))
     if args.at is not None and not args.branch:
@@ -66,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             db.send("set", changes=turned)
     from ..worker import carry_out
 
-    code = carry_out(run, resume=args.resume, follow=not args.no_map)
+    code = carry_out(run, resume=args.resume, follow=not args.no_map, ranks=ranks)
     if code == 0 and not args.worker:
         with run.database(readonly=True) as db:
             print(f"{db.status()['message']}  {run.path}")
