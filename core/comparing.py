@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -295,7 +296,10 @@ def trained_now(db: Database) -> bool:
 
 
 def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
-    """Load the model once and serve until nothing was wanted for `idle` seconds, a trainer has the run, or the run is gone."""
+    """Load the model once and serve until nothing was wanted for `idle` seconds, a trainer has the run, or the run is gone.
+
+    Once the process that started this one is gone, it ends as soon as nothing is wanted.
+    """
     with run.database(readonly=True) as db:
         looked = [time.monotonic(), trained_now(db)]
 
@@ -306,6 +310,7 @@ def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
 
         if taken():
             return "A trainer has this run; it serves Compare by itself."
+        parent = psutil.Process().parent()
         trainer = open_run(run)
         measured = run.path / "base.npz"
         comparer = Comparer(run, trainer, store, base.load(measured) if measured.exists() else {})
@@ -316,6 +321,8 @@ def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
                 last = time.monotonic()
             elif time.monotonic() - last > idle:
                 return "Nothing was wanted for a while."
+            elif parent is None or not parent.is_running():  # killed, or its terminal was closed: it could not end this process
+                return "The studio that started it is gone."
             else:
                 time.sleep(0.1)
         return "A trainer has this run; it serves Compare by itself."

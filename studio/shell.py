@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from core.config import ROOT
 from core.runs import folder
 
+from .data import compare, measuring
 from .guard import Guard
 from .page import OwnHead
 from .routes import Starter, install_errors, routes
@@ -30,8 +33,18 @@ class Files(StaticFiles):
 
 
 def build(runs: Path, *, starter: Starter = folder.start_worker) -> FastAPI:
-    """The whole studio on the runs under `runs`. `starter(run, resume=False)` starts a trainer."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    """The whole studio on the runs under `runs`. `starter(run, resume=False)` starts a trainer.
+
+    A server that ends takes its helpers with it, which draw for Compare or measure for Setup; trainers go on.
+    """
+
+    @asynccontextmanager
+    async def helpers(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        compare.end_samplers(Path(runs))
+        measuring.stop(Path(runs))
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=helpers)
     app.add_middleware(OwnHead)
     app.add_middleware(Guard)
     install_errors(app)

@@ -6,6 +6,7 @@ written down in compare.db, where the trainer or a sampler takes it up (core.com
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import re
@@ -259,6 +260,18 @@ def _sampler(view: View) -> dict[str, Any]:
         return {"state": "failed", "words": "The sampler could not be started. The run's log has the reason.", "details": ""}
     name, taken = model_name(settings(view.run)), round(time.monotonic() - _since.get(key, time.monotonic()))
     return {"state": "loading", "words": f"Loading {_EMBEDDED.get(name, name)}{f', {taken} s' if taken > _COUNTED else ''}"}
+
+
+def end_samplers(runs: Path | None = None) -> None:
+    """End every sampler that this studio started on a run of `runs`, or any: each holds a model in memory, and nobody looks any more."""
+    for path in [path for path in _samplers if runs is None or path.parent == runs.absolute()]:
+        process = _samplers.pop(path)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+atexit.register(end_samplers)  # a server that is told twice to end does not close its app
 
 
 # --- files ----------------------------------------------------------------------------------------------------------------

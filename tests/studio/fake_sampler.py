@@ -57,6 +57,7 @@ class FakeSampler:
         self.threads.append(thread)
         thread.start()
         thread.poll = lambda: None if thread.is_alive() else 0
+        thread.kill, thread.wait = self.end, thread.join
         return thread
 
     def _serve(self, run) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -317,3 +319,21 @@ def test_the_sheet_holds_what_is_shown(client, made, layout):
     )
     assert (pixels[y : y + 64, x : x + 64] == colour(0, 40, 65, 5 + 9)).all()  # the tenth seed, right side
     assert client.get("/api/runs/cats/compare/sheet.png", params={"layout": "spiral"}).status_code == 422
+
+
+def test_a_server_that_ends_takes_its_samplers_with_it_and_no_others(made, monkeypatch, tmp_path):
+    begun = []
+
+    def start(run):
+        begun.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return begun[-1]
+
+    monkeypatch.setattr(compare, "start_sampler", start)
+    elsewhere = data._samplers[tmp_path / "dogs"] = start(None)  # of another server in this process
+    with TestClient(build(made.path.parent), base_url=URL) as client:
+        assert client.post("/api/runs/cats/compare", json={"page": "x"}, headers=OWN).json()["maker"]["state"] == "loading"
+        own = begun[-1]
+        assert own is not elsewhere and own.poll() is None
+    assert own.poll() is not None and elsewhere.poll() is None
+    data.end_samplers()  # as when the whole process ends
+    assert elsewhere.poll() is not None and data._samplers == {}
