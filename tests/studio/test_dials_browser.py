@@ -11,6 +11,7 @@ from sample_run import write_run
 
 from core.config import RunConfig
 from core.runs.folder import create
+from studio.data import watched
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,41 @@ def test_the_past_shows_its_own_dials_and_windows(studio, page):
     expect(page.locator(".mm-dials [data-edge]")).to_have_count(0)
     page.keyboard.press("f")
     expect(read).to_have_text("At iteration 30: trained steps 2 to 5; the leash held steps 2 to 4 of them.")
+
+
+@pytest.mark.parametrize("case, why", [("over", "locked: run finished"), ("ended", "locked until resumed"), ("far", "locked: driven elsewhere")])
+def test_dials_that_cannot_be_turned_say_why(studio, page, tmp_path, case, why):
+    far = case == "far"
+    run = write_run((tmp_path if far else studio.runs) / case, iterations=4, end=8 if case == "ended" else 4)
+    if far:  # its trainer lives, on another computer
+        with run.database() as db:
+            db.set_status(state="running", iterations=8)
+    name = watched.add(studio.runs, str(run.path.resolve())) if far else case
+    page.goto(f"{studio.url}/?run={name}&screen=live")
+    expect(page.locator("#mm-dials-why")).to_have_text(why, timeout=20000)
+    dials = page.locator(".mm-dials :is(input, select)")
+    page.wait_for_function("document.querySelectorAll('.mm-dials :is(input, select):enabled').length === 0")
+    assert dials.count() > 8
+    expect(page.locator(".mm-dials [data-edge]")).to_have_count(0)
+    expect(page.locator("#mm-sample")).to_be_disabled()
+    expect(page.locator(".mm-dials .fixed dd").first).to_have_text("Preferred style (fluent-3d)")
+    bonus = page.locator("#mm-dial-creative_beta")
+    expect(bonus).to_have_css("opacity", "1")  # grey by its ink, not pale
+    # the grey that names the value keeps 4.5 to 1
+    assert contrast(page, ".mm-dials .numin") > 4.5 and contrast(page, "#mm-dials-why") > 4.5
+
+
+def contrast(page, place):
+    """WCAG contrast of the words of `place` on the panel."""
+    return page.evaluate(
+        """place => {
+          const light = (css) => {
+            const [r, g, b] = css.match(/[\d.]+/g).map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+          };
+          const node = document.querySelector(place), panel = node.closest('.col');
+          const [a, b] = [light(getComputedStyle(node).color), light(getComputedStyle(panel).backgroundColor)];
+          return Math.max(a, b) / Math.min(a, b);
+        }""",
+        place,
+    )

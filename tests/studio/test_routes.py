@@ -41,7 +41,10 @@ def ready_model(tmp_path):
 def test_reading_routes(studio):
     assert [r["name"] for r in studio.get("/api/runs").json()["runs"]] == ["cats"]
     assert studio.get("/api/runs/cats/head").json()["iteration"] == 8
-    assert len(studio.get("/api/runs/cats/series?since=5").json()["rows"]) == 3
+    series = studio.get("/api/runs/cats/series?since=5").json()
+    assert len(series["rows"]) == 3
+    assert (series["window"], series["groups"]) == (4, 4)  # iterations of 24 pictures that hold 96
+    assert studio.get("/api/runs/cats/info").json()["rewards"] == {"style_preference": "Preferred style"}
     assert studio.get("/api/runs/cats/base?prompt=0").headers["content-type"] == "application/octet-stream"
     found = studio.get("/api/runs/cats/pictures?iteration=8&prompt=0").json()
     thumb = studio.get(f"/api/runs/cats/thumb/{found['pictures'][0]['id']}.webp")

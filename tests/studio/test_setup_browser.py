@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 from sample_run import write_run
 
-from core.config import RunConfig
+from core.config import RunConfig, load_preset
 from core.runs import folder
 from studio.data import measuring, trying
 
@@ -70,6 +70,22 @@ def test_what_was_not_measured_is_measured_where_it_is_chosen(setup):
     setup.locator("summary", has_text="Dials").click()
     setup.get_by_label("Leash length").fill("5")
     expect(setup.locator(".bud.time .value")).to_have_text("Not measured yet")
+
+
+def test_of_a_run_that_recorded_no_parts_the_whole_is_said(studio, page):
+    method = load_preset("ddpo").model_dump(exclude={"prompts", "iterations", "prompts_per_iteration"})
+    write_run(studio.runs / "cats-05", iterations=4, **method, prompts_per_iteration=load_preset("ddpo").prompts_per_iteration)
+    page.goto(f"{studio.url}/?screen=setup")
+    page.locator("[data-preset=ddpo]").click()
+    memory = page.locator(".bud.memory")
+    expect(memory.locator(".value")).to_have_text("3.4 GB", timeout=20000)
+    expect(memory.locator(".whole")).to_have_text("Known as a whole only: the run cats-05 did not record its parts. Measure again shows them.")
+    expect(memory.locator("dd").first).to_be_hidden()
+    bars = memory.locator(".stack i").evaluate_all("all => all.map((i) => i.getBoundingClientRect().width)")
+    assert bars[0] / (bars[0] + bars[-1]) == pytest.approx(3.4 / 8, abs=0.01) and sum(bars[1:-1]) == 0
+    # the marks of the cards have a key, and each card the same in words
+    expect(page.locator(".cardkey > span")).to_have_text(["trained (grey: at times)", re.compile("held"), "prompt shaken", re.compile("starts"), "pays for variety", "does not", re.compile("own past")])
+    expect(page.locator("[data-preset=diverse-grpo]")).to_have_attribute("title", re.compile(r"The first \d+ are held near the base model\. Pays for variety\.$"))
 
 
 def test_what_does_not_fit_offers_remedies(setup):

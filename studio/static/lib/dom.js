@@ -70,6 +70,7 @@ const ICONS = {
   silent: '<path d="M2.8 10h2.600l1.8-4.5 2.6 8.500M12.6 10h.1M15 10h.1M17.4 10h.1"/>',
   broken: '<circle cx="10" cy="10" r="6.6"/><path d="M7.6 7.600l4.8 4.800M12.4 7.600l-4.8 4.8"/>',
   replay: '<path d="M4.2 10a5.8 5.8 0 1 0 1.9-4.300M4 3.600v3h3"/><path d="M8.7 7.700v4.600l3.6-2.300z" fill="currentColor" stroke="none"/>',
+  lock: '<rect x="4.600" y="9" width="10.800" height="7.600" rx="1.600"/><path d="M7 9V6.600a3 3 0 0 1 6 0V9"/>',
   pencil: '<path d="M4 16l.8-3.3 8.3-8.3 2.5 2.5-8.3 8.300z"/>',
   flag: '<path d="M5.5 17V4h8.5l-2 3.2 2 3.2H5.5"/>',
 };

@@ -122,3 +122,28 @@ export function placeLabels(outlines, dots, w, h, width, height) {
   }
   return places;
 }
+
+const NEAR = 11; // pixels around the middle of a letter
+
+/**
+ * A point of each outline for its letter: where few dots are, outside the other outlines and clear of the labels and of each
+ * other; of equal ones the nearest to its own label. `labels`: what placeLabels gave, one for each of the outlines.
+ */
+export function placeLetters(outlines, dots, labels, width, height) {
+  const places = [];
+  outlines.forEach((outline, i) => {
+    const { left, right, top, bottom } = labels[i];
+    const cost = ([x, y]) => {
+      const hidden = dots.filter((p) => Math.hypot(p[0] - x, p[1] - y) < NEAR).length;
+      const shared = outlines.filter((other, j) => j !== i && inside([x, y], other)).length;
+      const under = labels.some((l) => x > l.left - NEAR && x < l.right + NEAR && y > l.top - NEAR && y < l.bottom + NEAR);
+      const off = x < NEAR || y < NEAR || x > width - NEAR || y > height - 30;
+      const beside = places.some((p) => Math.hypot(p[0] - x, p[1] - y) < 2 * NEAR);
+      const away = Math.hypot(x - (left + right) / 2, y - (top + bottom) / 2);
+      return 10 * hidden + 20 * shared + 1000 * (under + off + beside) + 0.1 * away;
+    };
+    const tries = outline.filter((_, n) => n % 3 === 0).map((p) => [cost(p), p]);
+    places.push(tries.reduce((best, one) => (one[0] < best[0] ? one : best))[1]);
+  });
+  return places;
+}

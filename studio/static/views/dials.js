@@ -1,10 +1,10 @@
 // The live dials: each row shows what is in force, what waits, and from which iteration it acts. Below them the schedule map.
 
-import { $, h, say, plain } from '../lib/dom.js';
+import { $, h, icon, say, plain } from '../lib/dom.js';
 import { state, following, viewed } from '../lib/store.js';
 import { BONUS, LEASH, MORE, STRENGTH, shown } from './dials/rows.js';
 import { asNumber, label, lines, sayNote, slider } from './dials/parts.js';
-import { complain, pending, turn } from './dials/turning.js';
+import { complain, pending, turn, turnable } from './dials/turning.js';
 import { noise } from './dials/noise.js';
 import { trainingWindow } from './dials/window.js';
 import { liveSchedule } from './schedule/live.js';
@@ -16,13 +16,15 @@ export function dials(root) {
   const main = [slider(BONUS), slider(LEASH), noise(), trainingWindow()],
     more = [...MORE.map((row) => slider(row)), strength()];
   const summary = h('span', { class: 'sum' }),
-    turnable = h('span', { class: 'sub' }),
+    lock = h('span', { class: 'lock' }, icon('lock', 14)),
+    why = h('span', { class: 'sub', id: 'mm-dials-why', role: 'status' }),
+    key = h('span', { class: 'sub key', title: 'The tick below a track: the usual value. Double-click the track to go there.' }, 'tick: usual', h('span', { class: 'value' }, ' value')),
     when = h('span', { class: 'sub' }),
     place = h('div', {}),
     fixedNote = h('dl', { class: 'fixed' });
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Dials'), turnable),
-    h('div', { class: 'rows' }, main.map((row) => row.node)),
+    h('div', { class: 'hd' }, h('h2', {}, 'Dials'), lock, why, key),
+    h('div', { class: 'rows', role: 'group', 'aria-label': 'Dials', 'aria-describedby': 'mm-dials-why' }, main.map((row) => row.node)),
     h('div', { class: 'sched' }, h('div', { class: 'hd' }, h('h2', {}, 'Schedule map'), when), place),
     h('details', { class: 'more' }, h('summary', {}, 'More dials', summary), more.map((row) => row.node)),
     h('div', { class: 'set' }, h('h3', {}, 'Fixed when the run started'), fixedNote),
@@ -30,7 +32,8 @@ export function dials(root) {
   const schedule = liveSchedule(place);
   const draw = () => {
     for (const row of [...main, ...more]) row.paint();
-    say(turnable, whether(state.head));
+    root.classList.toggle('locked', !turnable());
+    say(why, whether(state.head));
     const now = state.head?.dials;
     say(summary, now ? `learning rate ${plain(now.learning_rate)}, noise ${plain(now.noise_level)}` : '');
     say(when, state.head && !following() ? `as it was at iteration ${viewed()}` : 'noisy left, clean right');
@@ -43,9 +46,10 @@ export function dials(root) {
 
 /** Whether the dials can be turned now, and if not, why. */
 function whether(head) {
-  if (!head || head.alive) return 'each takes effect next iteration';
-  if (head.watched) return 'driven elsewhere';
-  return head.iteration < head.iterations ? 'resume the run to turn them' : 'as they were at the end';
+  if (!head) return 'locked until a run starts';
+  if (head.watched) return 'locked: driven elsewhere';
+  if (head.alive) return 'act next iteration';
+  return head.iteration < head.iterations ? 'locked until resumed' : 'locked: run finished';
 }
 
 /** Leash strength: a number, or auto. */
@@ -63,7 +67,7 @@ function strength() {
   function paint() {
     const { head } = state,
       wait = pending(name);
-    field.disabled = !head?.alive;
+    field.disabled = !turnable();
     if (document.activeElement !== field) field.value = head ? shown(wait ? wait.value : head.dials[name]) : '';
     return head ? lines(note, [name], STRENGTH.help, wait && `${shown(wait.old)} → ${shown(wait.value)}`) : sayNote(note, STRENGTH.help);
   }

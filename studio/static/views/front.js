@@ -1,7 +1,7 @@
 // Is it better, or only narrower: one dot per iteration, reward against variety, base at the crossing of the guides; a second run dotted.
 
 import { $, h, svg, ticks, fixed } from '../lib/dom.js';
-import { area, dot, ink, stroke, text, through, turned, xy } from '../lib/marks.js';
+import { dot, ink, stroke, text, through, turned, xy } from '../lib/marks.js';
 import { state, on, viewed, following, rowAt } from '../lib/store.js';
 import { second, secondPicker } from './front/second.js';
 import { redraw } from './live.js';
@@ -16,7 +16,7 @@ const L = 46,
 
 export function front(root) {
   root.append(
-    h('div', { class: 'hd' }, h('h2', { title: 'Up and right is better' }, 'Reward against variety')),
+    h('div', { class: 'hd' }, h('h2', { title: 'Up and right is better. Each dot is the mean of an iteration and those just before it.' }, 'Reward against variety')),
     h('div', { class: 'plot' }),
   );
   const plot = $('.plot', root);
@@ -82,7 +82,7 @@ function draw(plot, before) {
     s += dot(x, y, 6, { fill: ink('--panel'), stroke: ink('--base'), 'stroke-width': 1.6 }) + dot(x, y, 2, { fill: ink('--base') });
     s += beside(x, y + 16 > H - B ? y - 9 : y + 15, 'base model', 10);
   }
-  s += text(W - R - 4, T + 14, '↗ better', 'end', 'm');
+  s += text(W - R - 4, T + 14, '↗ better', 'end', 'm') + key(W, H);
   plot.replaceChildren(svg(W, H, s, { role: 'img', 'aria-label': words(past[past.length - 1], base) }));
   return known ? range : null;
 }
@@ -150,15 +150,28 @@ function walk(past, place, start, W) {
   return s + text(x + gap, y < T + 16 ? y + 16 : y - 7, name, anchor, 's');
 }
 
+/** Which way time goes: an open arrow head, since a filled triangle would be look C. */
+function arrow(place) {
+  const style = { 'stroke-linecap': 'round', 'stroke-linejoin': 'round', ...place };
+  return stroke('M-3 -4L2 0L-3 4', '--panel', 4.5, style) + stroke('M-3 -4L2 0L-3 4', '--ink', 1.6, style);
+}
+
+/** What pale, dark and the arrow heads mean. */
+function key(W, H) {
+  const words = 'first to last';
+  const x = W - R - 4.8 * words.length - 44;
+  const dots = [0.2, 0.5, 1].map((shade, i) => dot(x + [0, 10, 32][i], H - 10, 2.3, { fill: ink('--ink'), 'fill-opacity': shade }));
+  return dots.join('') + arrow({ transform: `translate(${x + 22} ${H - 10})` }) + text(W - R, H - 6, words, 'end', 'm');
+}
+
 function arrows(points) {
   let s = '';
   for (const share of [0.2, 0.4, 0.6, 0.8]) {
     const i = Math.round(share * (points.length - 1));
     const [a, b] = [points[Math.max(0, i - 4)], points[Math.min(points.length - 1, i + 4)]];
-    if (points.length < 24 || Math.hypot(b[0] - a[0], b[1] - a[1]) < 8) continue;
+    if (points.length < 24 || Math.hypot(b[0] - a[0], b[1] - a[1]) < 14) continue;
     const angle = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI;
-    const style = { transform: `translate(${xy(points[i])}) rotate(${angle.toFixed(1)})`, stroke: ink('--panel'), 'stroke-width': 1.5 };
-    s += area('M-5 -5L5.5 0L-5 5Z', '--ink', style);
+    s += arrow({ transform: `translate(${xy(points[i])}) rotate(${angle.toFixed(1)})` });
   }
   return s;
 }

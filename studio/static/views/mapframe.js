@@ -1,8 +1,8 @@
 // Where things are on the map: from layout coordinates to pixels, the hulls of the looks, the corners of their labels.
 
-import { core, hull, placeLabels, soften } from '../lib/hull.js';
+import { core, hull, placeLabels, placeLetters, soften } from '../lib/hull.js';
 
-const CHIP = { look: [112, 38], prompt: [132, 38] }; // pixels
+const CHIP = { look: [112, 38], prompt: [140, 38] }; // pixels
 const LABELS = 8; // at most
 const STRETCH = 1.6; // x and y may differ in scale by so much, to fill the frame
 
@@ -12,6 +12,7 @@ export class Frame {
     this.height = 0;
     this.hulls = []; // [{key, line}]
     this.corners = []; // of the label of each of the first hulls
+    this.letters = []; // where the letter of each of these stands on its outline
     this.fit();
   }
 
@@ -24,7 +25,7 @@ export class Frame {
    * the pictures that have it in the column `by`: look or prompt.
    */
   measure(base, keys, by, width, height) {
-    Object.assign(this, { width, height, ready: false, hulls: [], corners: [] });
+    Object.assign(this, { width, height, ready: false, hulls: [], corners: [], letters: [] });
     const there = base ? [...base.x.keys()].filter((i) => base.x[i] === base.x[i]) : [];
     if (!there.length || !width) return;
     const ends = (column) => there.reduce(([low, high], i) => [Math.min(low, column[i]), Math.max(high, column[i])], [Infinity, -Infinity]);
@@ -45,13 +46,9 @@ export class Frame {
     }));
     this.hulls = clouds.filter((c) => c.points.length > 2).map((c) => ({ key: c.key, line: soften(hull(core(c.points)), 16) }));
     const lines = this.hulls.slice(0, LABELS).map((c) => c.line);
-    this.corners = placeLabels(
-      lines,
-      clouds.flatMap((c) => c.points),
-      ...CHIP[by],
-      width,
-      height,
-    );
+    const dots = clouds.flatMap((c) => c.points);
+    this.corners = placeLabels(lines, dots, ...CHIP[by], width, height);
+    this.letters = placeLetters(lines, dots, this.corners, width, height);
   }
 
   place(x, y) {

@@ -121,7 +121,7 @@ function note() {
 function lines() {
   const { warn, pause } = state.head.lines,
     base = state.rows.at(-1)?.base;
-  const line = (percent) => `${plain(percent)} %${base ? ` (${fixed((base * percent) / 100, 1)})` : ''}`;
-  const said = [warn !== null && `Warns below ${line(warn)} of the base`, pause !== null && `pauses below ${line(pause)}`].filter(Boolean).join(', ');
+  const line = (percent, of = '') => `${plain(percent)} %${of}${base ? ` (${fixed((base * percent) / 100, 1)})` : ''}`;
+  const said = [warn !== null && `Warns below ${line(warn, ' of the base')}`, pause !== null && `pauses below ${line(pause)}`].filter(Boolean).join(', ');
   return said ? `${said[0].toUpperCase()}${said.slice(1)}.` : 'No alarm is set.';
 }

@@ -130,7 +130,7 @@ function left() {
         h('button', { class: 'btn', id: 'mm-load-setup', onclick: openLoad }, 'Load a setup'),
       ),
     ),
-    h('h2', { class: 'q', id: 'mm-q' }, 'Start from', h('small', {}, 'each picture shows where the method acts, from noisy (left) to clean (right)')),
+    h('h2', { class: 'q', id: 'mm-q' }, 'Start from', h('small', {}, 'each block is a denoising step, from noisy (left) to clean (right)')),
     cards(),
     h('div', { class: 'trio' }, modelBox(), promptBox(), rewardBox()),
     advanced(),

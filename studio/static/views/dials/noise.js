@@ -4,7 +4,7 @@ import { h, say, clamp, plain } from '../../lib/dom.js';
 import { state } from '../../lib/store.js';
 import { FADE, NOISE, fadeStep, fadeTau, write } from './rows.js';
 import { at, ghostAt, lines, slider } from './parts.js';
-import { pending, turn, value } from './turning.js';
+import { pending, turn, turnable, value } from './turning.js';
 
 const NAMES = [NOISE.name, FADE.low, FADE.high];
 
@@ -33,7 +33,7 @@ export function noise() {
   function paint() {
     row.paint();
     const { head, info } = state;
-    for (const t of thumbs) t.disabled = !head?.alive;
+    for (const t of thumbs) t.disabled = !turnable();
     if (!head || !info) {
       say(words, 'Fades');
       for (const g of ghosts) g.hidden = true;

@@ -3,7 +3,7 @@
 import { h, svg, diamond, clamp } from '../../lib/dom.js';
 import { state } from '../../lib/store.js';
 import { write } from './rows.js';
-import { complain, forgive, pending, problem, turn, undo } from './turning.js';
+import { complain, forgive, pending, problem, turn, turnable, undo } from './turning.js';
 
 export const high = (row) => row.high ?? state.info?.config.steps ?? 10;
 const share = (row, v) =>
@@ -49,7 +49,7 @@ export function slider(row, extra = null) {
   );
   function paint() {
     const { head, info } = state;
-    range.disabled = number.disabled = !head?.alive;
+    range.disabled = number.disabled = !turnable();
     range.max = row.log ? 1000 : Math.round((high(row) - row.low) / row.step);
     if (!head || !info) {
       number.value = '';
@@ -63,7 +63,9 @@ export function slider(row, extra = null) {
     if (document.activeElement !== number) number.value = write(row, value);
     if (Number(range.value) !== toTrack(row, value)) range.value = toTrack(row, value);
     range.style.setProperty('--p', at(share(row, value)));
-    tick.style.left = at(share(row, row.usual(info.config)));
+    const usual = row.usual(info.config);
+    tick.style.left = at(share(row, usual));
+    range.title = range.disabled ? '' : `The tick is ${row.start ? 'what the run started with' : 'the usual value'}, ${write(row, usual)}. Double-click goes there.`;
     ghost.hidden = !wait;
     if (wait) ghost.style.left = ghostAt(share(row, wait.old));
     range.setAttribute('aria-valuetext', `${write(row, value)}${wait ? `, takes effect at iteration ${wait.from}` : ''}`);
@@ -99,7 +101,8 @@ function sayWaiting(node, change, from, names) {
   const text = `${change} from iteration ${from}`;
   fill(node, `${names[0]} ${text}`, 'pend', () => [
     mark(),
-    h('span', { class: 'what', title: text }, text),
+    h('span', { class: 'what', title: text }, change),
+    h('span', { class: 'when' }, ` from iteration ${from}`),
     h('button', { onclick: () => undo(names) }, 'Undo'),
   ]);
 }

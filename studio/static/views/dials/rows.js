@@ -51,6 +51,7 @@ export const MORE = [
     high: 1e-2,
     log: true,
     usual: (c) => c.learning_rate,
+    start: true,
     help: 'How far each update goes.',
   },
   {
@@ -62,6 +63,7 @@ export const MORE = [
     step: 0.05,
     digits: 2,
     usual: (c) => c.noise_level,
+    start: true,
     help: 'How much the sampler explores.',
   },
   {
@@ -73,6 +75,7 @@ export const MORE = [
     step: 0.005,
     digits: 3,
     usual: (c) => c.pull,
+    start: true,
     help: 'Weight of the KL to the base model.',
   },
 ];

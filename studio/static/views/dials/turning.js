@@ -25,9 +25,12 @@ on('head', () => {
   refused = said;
 });
 
+/** Whether dials can be turned: a trainer is there, and it is driven from here. */
+export const turnable = (head = state.head) => Boolean(head?.alive && !head.watched);
+
 /** Turn dials: {name: value}. */
 export function turn(changes) {
-  if (!state.head?.alive) return;
+  if (!turnable()) return;
   problems = {};
   Object.assign(gathered, changes);
   clearTimeout(sending);

@@ -4,7 +4,7 @@ import { h } from '../../lib/dom.js';
 import { state } from '../../lib/store.js';
 import { KINDS, MORE_KINDS, WINDOW, kindName } from './rows.js';
 import { asNumber, lines, sayNote } from './parts.js';
-import { complain, pending, turn, value } from './turning.js';
+import { complain, pending, turn, turnable, value } from './turning.js';
 
 const NAMES = Object.values(WINDOW);
 const ASKS = {
@@ -58,9 +58,9 @@ export function trainingWindow() {
 
   function paint() {
     const { head } = state;
-    kind.disabled = !head?.alive;
+    kind.disabled = !turnable();
     for (const [part, field] of Object.entries(fields)) {
-      field.disabled = !head?.alive;
+      field.disabled = !turnable();
       field.max = ASKS[part][2]();
     }
     if (!head || !state.info) {

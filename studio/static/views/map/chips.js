@@ -1,5 +1,5 @@
 // A label for each cloud of the base: the most typical picture, the letter and the share now and then; of all prompts, the
-// name and its variety now.
+// name and its variety now. On each outline the same letter again, or the prompt's glyph.
 
 import { $, glyph, h, lookLetter, percent, say } from '../../lib/dom.js';
 import { looksOf, rowAt, sharesAt, state, thumb, viewed } from '../../lib/store.js';
@@ -12,17 +12,24 @@ export function drawChips(chips, frame) {
   const key = `${state.run}:${state.all ? 'all' : state.prompt}:${shown.map((g) => g.key).join()}`;
   if (chips.dataset.key !== key) {
     chips.dataset.key = key;
-    chips.replaceChildren(...shown.map((cloud) => (state.all ? promptChip(cloud.key) : lookChip(cloud.key))));
+    chips.replaceChildren(...shown.map((cloud) => (state.all ? promptChip(cloud.key) : lookChip(cloud.key))), ...shown.map((cloud) => letter(cloud.key)));
   }
   const shares = state.all ? null : sharesAt(viewed());
   shown.forEach((cloud, i) => {
     const { left, top } = frame.corners[i];
-    const moved = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
-    if (chips.children[i].style.transform !== moved) chips.children[i].style.transform = moved;
+    move(chips.children[i], left, top);
+    move(chips.children[shown.length + i], ...frame.letters[i]);
     if (state.all) say($('.then', chips.children[i]), looksNow(cloud.key));
     else say($('.now', chips.children[i]), shares ? percent(shares[cloud.key] ?? 0) : '');
   });
 }
+
+function move(node, x, y) {
+  const moved = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
+  if (node.style.transform !== moved) node.style.transform = moved;
+}
+
+const letter = (key) => h('b', { class: 'at' }, state.all ? glyph(mappedPrompts().indexOf(key), 12) : lookLetter(key));
 
 function lookChip(look) {
   const { share, picture } = looksOf().find((l) => l.look === look);

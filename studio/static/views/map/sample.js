@@ -2,6 +2,7 @@
 
 import { h, icon, say } from '../../lib/dom.js';
 import { command, get, on, runPath, state } from '../../lib/store.js';
+import { turnable } from '../dials/turning.js';
 
 /** {node, shown(), clear()}: the button, and the answer {iteration, prompt, pictures} while it is on show. `changed()` after each change. */
 export function sampler(changed, told) {
@@ -15,7 +16,7 @@ export function sampler(changed, told) {
     try {
       const answer = await command({ kind: 'sample', prompt });
       asked = { run, prompt, command: answer.command };
-      told(state.head?.state === 'paused' ? 'The trainer is paused. Resume it, then it samples.' : 'Asked. The trainer samples after the step under way.');
+      told(state.head?.state === 'paused' ? 'Paused: samples once it resumes.' : 'Samples after this step.');
     } catch (problem) {
       told(problem.message);
     }
@@ -38,9 +39,9 @@ export function sampler(changed, told) {
   }
 
   function draw() {
-    const able = Boolean(state.head?.alive) && state.head.newest >= 0;
+    const able = turnable() && state.head.newest >= 0;
     node.disabled = !able || asked !== null;
-    node.title = able ? 'Pictures with the weights of this moment  G' : 'Needs a trainer. Start or resume the run.';
+    node.title = able ? 'Pictures with the weights of this moment  G' : state.head?.watched ? 'This run is driven elsewhere.' : 'Needs a trainer. Start or resume the run.';
     say(word, asked ? 'Sampling' : 'Sample now');
   }
   function clear() {

@@ -2,7 +2,7 @@
 
 import { get, on, post, runPath, rowAt, state, viewed, following } from '../../lib/store.js';
 import { FADE, LEASH, WINDOW, fadeTau } from '../dials/rows.js';
-import { turn, waiting } from '../dials/turning.js';
+import { turn, turnable, waiting } from '../dials/turning.js';
 import { grabbable } from './drag.js';
 import { scene } from './map.js';
 import { asking, mapPlace } from './panel.js';
@@ -43,7 +43,7 @@ export function liveSchedule(root) {
     const shared = { newest: Math.max(0, head.newest), turns: [...new Set(head.turns.map((t) => t.iteration))] };
     if (following() || !viewed()) {
       const drawn = scene(schedule, { ...shared, now: upcoming(), when: schedule.turned ? 'from' : head.alive ? '' : 'past' });
-      place.show(head.alive ? { ...drawn, grab: grabbable(drawn.lane) } : drawn);
+      place.show(turnable() ? { ...drawn, grab: grabbable(drawn.lane) } : drawn);
     } else place.show(scene(schedule, { ...shared, now: recorded(viewed()), when: 'past' }));
   }
 

@@ -62,6 +62,7 @@ function panel(id, title, parts) {
       { class: 'lgd' },
       parts.map(([name], i) => h('div', { 'data-part': name }, h('dt', {}, h('i', { style: `opacity:${SHADES[i]}` }), h('span', {})), h('dd', {}))),
     ),
+    h('p', { class: 'whole', hidden: true }), // stands in for the parts, as high as they are
   );
 }
 
@@ -71,7 +72,7 @@ function drawTime(root, m) {
   say($('small', root), m ? `for ${form.values.iterations} iterations` : '');
   root.classList.toggle('unknown', !m);
   $('.huge', root).title = m?.base ? `And ${seconds(m.base)} before them, for the base pictures.` : '';
-  drawParts(root, TIME, m, m?.parts, seconds);
+  drawParts(root, TIME, m, m?.parts, seconds, m?.pace);
 }
 
 function drawMemory(root, m) {
@@ -83,21 +84,29 @@ function drawMemory(root, m) {
   say($('.value', root), m?.memory ? (fits === false ? `Needs ${giga(m.memory)}` : `${giga(m.memory)} GB`) : 'Not measured yet');
   say($('small', root), m?.memory_total ? `of ${giga(m.memory_total)} GB${fits === false ? '' : ' at the peak'}` : '');
   root.classList.toggle('unknown', !m?.memory);
-  drawParts(root, MEMORY, m, m?.memory_parts, bytes, fits ? m.memory_total : 0);
+  drawParts(root, MEMORY, m, m?.memory_parts, bytes, m?.memory, fits ? m.memory_total : 0);
 }
 
-/** Bars and rows of the parts; `of` is what the whole track stands for, if that is more than their sum. */
-function drawParts(root, names, m, parts, words, of = 0) {
+/**
+ * Bars and rows of the parts. `whole`: what they make together, nothing while it was not measured; a run may know that alone.
+ * `of`: what the whole track stands for, if that is more.
+ */
+function drawParts(root, names, m, parts, words, whole, of = 0) {
   const bars = root.querySelectorAll('.stack i'),
-    sum = parts ? names.reduce((s, [n]) => s + parts[n], 0) : 0;
+    undivided = Boolean(whole && !parts),
+    sum = parts ? names.reduce((s, [n]) => s + parts[n], 0) : whole || 0;
+  $('.lgd', root).hidden = undivided;
+  $('.whole', root).hidden = !undivided;
+  say($('.whole', root), undivided ? `Known as a whole only: the run ${m.run} did not record its parts. Measure again shows them.` : '');
   names.forEach(([name, title], i) => {
-    bars[i].hidden = !parts;
-    bars[i].style.flexGrow = parts ? parts[name] / Math.max(sum, of) : 0;
+    const share = parts ? parts[name] : undivided && !i ? sum : 0;
+    bars[i].hidden = !share;
+    bars[i].style.flexGrow = share / Math.max(sum, of, 1e-9);
     const row = root.querySelector(`[data-part=${name}]`);
     say($('dt span', row), title(m));
     say($('dd', row), parts ? words(parts[name]) : '–');
   });
-  const rest = parts ? Math.max(0, 1 - sum / Math.max(sum, of)) : 1;
+  const rest = sum ? Math.max(0, 1 - sum / Math.max(sum, of)) : 1;
   bars[names.length].hidden = !rest;
   bars[names.length].style.flexGrow = rest;
 }

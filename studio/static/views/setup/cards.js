@@ -3,11 +3,13 @@
 import { h, say, seconds, giga } from '../../lib/dom.js';
 import { form, choose, isBase } from './form.js';
 import { measuring, measure } from './measure.js';
-import { scheduleGlyph } from './glyph.js';
+import { scheduleGlyph, scheduleWords } from './glyph.js';
+import { scheduleKey } from './key.js';
 
 const slots = new Map(); // card -> what writes its measured slot
 const OWN_SHOWN = 8; // of one's own; all of them are under Load a setup
 
+/** The key of their pictures, and the cards. */
 export function cards() {
   const box = h('div', { class: 'cards', role: 'radiogroup', 'aria-labelledby': 'mm-q' });
   let key = '';
@@ -25,7 +27,7 @@ export function cards() {
       slots.get(r)(r === chosen);
     });
   });
-  return box;
+  return [scheduleKey(), box];
 }
 
 function fill(box) {
@@ -48,6 +50,7 @@ function card(preset, kind) {
       role: 'radio',
       'data-preset': preset.name,
       'data-kind': kind,
+      title: scheduleWords(preset.schedule),
       onclick: (e) => {
         const again = isBase(kind, preset.name);
         if (!again) choose({ ...preset, kind });

@@ -4,7 +4,7 @@ import { glyphPath, h, svg } from '../../lib/dom.js';
 import { area, hatch, ink, path, rect, stroke, unique } from '../../lib/marks.js';
 
 const W = 200;
-const MARKS = 42; // width of the marks at the right, which do not stretch with the card
+export const MARKS = 42; // width of the marks at the right, which do not stretch with the card
 
 /** plan: {steps, trained, leash, noise, start, chosen, bonus, past, pull}. */
 export function scheduleGlyph(plan) {
@@ -32,8 +32,11 @@ function noise(plan, c) {
   if (!plan.noise.length) return stroke(`M0 14H${W}`, '--track', 1.2);
   const points = plan.noise.map((share, i) => `${(i + 0.5) * c} ${14 - 11 * share}`);
   const curve = `0 ${14 - 11 * plan.noise[0]}L${points.join('L')}L${W} 14`;
-  return area(`M0 14L${curve}Z`, '--ink', { 'fill-opacity': 0.12 }) + stroke(`M${curve}`, '--ink', 1.6);
+  return noisePath(curve, 14);
 }
+
+/** The curve of the prompt noise and the ground below it, down to `floor`. */
+export const noisePath = (curve, floor) => area(`M0 ${floor}L${curve}Z`, '--ink', { 'fill-opacity': 0.12 }) + stroke(`M${curve}`, '--ink', 1.6);
 
 function lateStart(plan, c) {
   // HRF moves the start on its own, so a start at 0 is drawn a little inside
@@ -42,10 +45,25 @@ function lateStart(plan, c) {
 }
 
 /** Four different glyphs: pays for variety; four equal ones: does not; rising bars: against the prompt's own past. */
-function paid(plan) {
+export function paid(plan) {
   if (plan.past)
     return [0.22, 0.38, 0.58, 1]
       .map((q, i) => rect(1 + i * 10.5, 9 - q * 5, 7, 3 + q * 5, { rx: 1.2, fill: ink('--ink'), 'fill-opacity': q }))
       .join('');
   return [4, 15, 26, 37].map((x, i) => path(glyphPath(plan.bonus ? i : 0, x, 7, 3.3), { fill: ink('--ink') })).join('');
+}
+
+/** The same in words, for those who cannot see it or do not know the marks. */
+export function scheduleWords(plan) {
+  const { steps, trained } = plan;
+  const from = plan.chosen ? ', from a start that is found as it trains' : plan.start === null ? '' : `, from step ${plan.start} on`;
+  const noisy = plan.noise.filter((share) => share > 0).length;
+  const said = [
+    `Each block is one of ${steps} steps from noise (left) to the clean picture (right).`,
+    plan.chosen ? `Trained are the later steps${from}.` : `Trained are ${trained.length} of them${from}.`,
+    plan.leash ? `The first ${plan.leash} are held near the base model.` : plan.pull ? 'All trained steps are pulled lightly to the base model.' : '',
+    noisy ? `The prompt is shaken in the first ${noisy}.` : '',
+    plan.past ? 'Pictures are judged against the past of their prompt.' : plan.bonus ? 'Pays for variety.' : 'Does not pay for variety.',
+  ];
+  return said.filter(Boolean).join(' ');
 }
