@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from fake_sampler import FakeSampler, colour
+from fake_sampler import FakeSampler, colour, drawn
 from PIL import Image
 from playwright.sync_api import expect
 from sample_run import write_run
@@ -180,6 +180,11 @@ def test_what_is_seen_is_what_is_exported_and_any_weights_take_the_left(studio, 
     until_shown(page, "left", 3, colour(0, 40, 100, 3))
     page.get_by_label("Left side").select_option("run:cats:20")
     until_shown(page, "left", 3, colour(0, 20, 100, 3))
+    expect(page.get_by_label("Right side").locator("option:checked")).to_have_text("owls at 10")  # with two runs on the screen both are named
+    page.locator(".mm-compare .pair").nth(3).click()
+    names = page.locator("dialog.mm-zoom .zc b")
+    expect(names).to_have_text(["cats, iteration 20", "owls, iteration 10"])
+    page.keyboard.press("Escape")
     page.reload()
     until_shown(page, "left", 3, colour(0, 20, 100, 3))
     expect(page.get_by_label("Left side")).to_have_value("run:cats:20")
@@ -187,9 +192,32 @@ def test_what_is_seen_is_what_is_exported_and_any_weights_take_the_left(studio, 
     expect(page.get_by_role("button", name="Export LoRA")).to_be_disabled()
 
 
+APART = """() => [...document.querySelectorAll('.mm-compare .pair')].map((pair) => {
+  const box = (side, part) => pair.querySelector(`.cap.${side} ${part}`).getBoundingClientRect();
+  const whole = [...pair.querySelectorAll('.cap')].every((cap) => cap.scrollWidth <= cap.clientWidth);
+  return whole ? box('right', '.gl').left - box('left', '.rw').right : -1;
+})"""
+INSIDE = """() => [...document.querySelectorAll('.mm-compare :is(.prw, .prh)')].every((row) => [...row.children].every((cell) => cell.getBoundingClientRect().right <= row.getBoundingClientRect().right + 0.5))"""
+
+
+def test_captions_keep_apart_and_tables_keep_inside_in_every_window(studio, page):
+    run = write_run(studio.runs / "apart", iterations=12)
+    checkpoints.save(run, 10, {"lora/x": np.zeros(1, np.float32)}, {}, keep=9)
+    with compare.Store(run) as store:
+        for side in (compare.BASE, (10, 100)):
+            store.add(0, side, [{**drawn(0, side, seed), "reward": -8.88, "look": -1 if seed % 2 else 0} for seed in range(16)])
+    page.goto(f"{studio.url}/?run=apart&screen=compare")
+    expect(page.locator(".mm-compare .pair .cap.right .rw").last).to_have_text("−8.88", timeout=15000)
+    for width in (1440, 1401, 1400, 1280, 1151, 1024):
+        page.set_viewport_size({"width": width, "height": 768})
+        page.wait_for_timeout(200)
+        assert min(page.evaluate(APART)) >= 10, width
+        assert page.evaluate(INSIDE), width
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 def test_with_all_pictures_there_only_the_measures_are_waited_for(studio, page):
     import psutil
-    from fake_sampler import drawn
 
     run = write_run(studio.runs / "busy", iterations=12, state="running", pid=psutil.Process().pid)
     checkpoints.save(run, 10, {"lora/x": np.zeros(1, np.float32)}, {}, keep=9)

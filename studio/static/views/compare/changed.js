@@ -84,6 +84,7 @@ function shares(root, left, right) {
     }
     const [a, b] = [before?.[at] ?? 0, after?.[at] ?? 0];
     $('.o', node).style.width = `${(100 * a) / largest}%`;
+    $('.o', node).style.visibility = before ? '' : 'hidden';
     $('.s', node).style.width = `${(100 * b) / largest}%`;
     $('.s', node).style.visibility = after ? '' : 'hidden';
     say($('.was', node), before ? `${Math.round(100 * a)} → ` : '');

@@ -115,10 +115,13 @@ export const picture = (id, side = 'right', small = true) => {
   const run = side === 'left' && model.other ? model.other : state.run;
   return `/api/runs/${encodeURIComponent(run)}/compare/picture/${id}.webp${small ? '?small=1' : ''}`;
 };
+/** What stands on a side, in words; with its run's name where two runs are compared. */
 export const sideName = (side) => {
-  if (side === 'left' && model.other) return model.left[0] > 0 ? `${model.other}, iteration ${model.left[0]}` : model.other;
   const [checkpoint] = model.shown && exact() ? model.shown[side] : model[side];
-  return checkpoint > 0 ? `iteration ${checkpoint}` : checkpoint === 0 ? 'base' : 'tuned';
+  const weights = checkpoint > 0 ? `iteration ${checkpoint}` : checkpoint === 0 ? 'base' : 'tuned';
+  if (!model.other) return weights;
+  const run = side === 'left' ? model.other : state.run;
+  return checkpoint > 0 ? `${run}, ${weights}` : run;
 };
 /** "base" and "tuned", or what the sides are if the left one is not the base model. */
 export const shortName = (side) => (model.left[0] === 0 && !model.other ? { left: 'base', right: 'tuned' }[side] : { left: 'left', right: 'right' }[side]);

@@ -22,7 +22,7 @@ export function pairs(root) {
     }
     for (const side of ['left', 'right']) {
       const head = $(`[data-side=${side}] h3`, grids);
-      say(head, side === 'left' && leftIsBase() ? 'Base model' : `${side === 'left' && model.other ? '' : 'Weights after '}${sideName(side)}`);
+      say(head, side === 'left' && leftIsBase() ? 'Base model' : `${model.other ? '' : 'Weights after '}${sideName(side)}`);
       say(head.nextSibling, side === 'left' && leftIsBase() ? 'dashed frame' : `solid frame${side === 'right' && model.right[1] !== 100 ? `, strength ${(model.right[1] / 100).toFixed(2)}` : ''}`);
     }
     root.classList.toggle('bare', !leftIsBase());

@@ -99,8 +99,9 @@ function leftChoices() {
 function rightChoices() {
   const saved = (model.shown?.checkpoints ?? []).slice().reverse();
   const now = state.head?.alive && !state.head.watched ? state.head.iteration : 0;
-  const choices = saved.map(named);
-  if (model.right[0] > 0 && !saved.includes(model.right[0])) choices.unshift(named(model.right[0]));
+  const own = (i) => (model.other ? [String(i), `${state.run} at ${i}`] : named(i)); // beside another run's weights
+  const choices = saved.map(own);
+  if (model.right[0] > 0 && !saved.includes(model.right[0])) choices.unshift(own(model.right[0]));
   if (now > (saved[0] ?? 0)) choices.unshift(['take', model.take === null ? `Now, iteration ${now}` : `Now, from iteration ${model.take}`]);
   else if (model.take !== null) choices.unshift(['take', 'Now']);
   if (!choices.length || model.right[0] < 0) choices.push(['-1', 'Newest weights']);

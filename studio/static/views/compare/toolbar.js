@@ -159,7 +159,7 @@ function strength() {
   return h(
     'div',
     { class: 'grp lora' },
-    h('label', { for: 'mm-strength', title: 'How much of the tuning is added to the base model' }, 'LoRA strength'),
+    h('label', { for: 'mm-strength', title: 'How much of the tuning is added to the base model' }, h('span', {}, 'LoRA '), 'strength'),
     h('div', { class: 'track' }, range, mark(0, '0', ''), mark(1, 'as trained', ''), mark(1.5, '1.5', '')),
     number,
   );

@@ -90,7 +90,8 @@ function draw() {
     say($('.tag', node), shortName(side));
     node.classList.toggle('base', side === 'left' && leftIsBase());
     const look = tile?.look == null ? null : tile.look < 0 ? NEW : tile.look;
-    const name = side === 'left' && leftIsBase() ? 'Base model' : sideName(side)[0].toUpperCase() + sideName(side).slice(1);
+    const words = sideName(side);
+    const name = side === 'left' && leftIsBase() ? 'Base model' : model.other ? words : words[0].toUpperCase() + words.slice(1);
     const cap = $(`.cap.${side}`, box);
     cap.replaceChildren(
       h('b', {}, name),
