@@ -12,7 +12,7 @@ from core.config import NAME, RunConfig
 from core.errors import UserError
 from core.runs import checkpoints, folder, queue
 from core.runs.compare import end_sampler
-from core.runs.database import ALIVE
+from core.runs.database import ALIVE, Database
 from core.runs.folder import Run
 
 from . import head, started, watched
@@ -33,7 +33,7 @@ def listed(runs: Path) -> dict[str, Any]:
     found = folder.find(runs)
     own = [row(run, run.name, waiting) for run in found[:_MOST_ROWS]]
     others = [row(run, name, waiting) for name, run in watched.read(runs).items()]
-    rows = sorted(own + others, key=lambda r: r["made"], reverse=True)
+    rows = sorted(own + others, key=lambda r: r.get("started") or r["made"], reverse=True)
     archived = [{"name": run.name, "size": size(run)} for run in folder.find(runs / ARCHIVE)[:_MOST_ROWS]]
     return {"runs": rows, "left_out": len(found) - len(own), "queue": queue_row(waiting), "archived": archived}
 
@@ -74,7 +74,7 @@ def _working(run: Run, modified: tuple[int, ...]) -> dict[str, Any]:
     with run.database(readonly=True) as db:
         status = db.status()
         state = started.state(run, status)
-        past = _summary(history(run, db)) if _alive(state) else dict(_finished_past(run, modified))
+        past = _summary(history(run, db), db) if _alive(state) else dict(_finished_past(run, modified))
     return _row(run, status, state, past)
 
 
@@ -106,7 +106,7 @@ def _described(run: Run, modified: int) -> dict[str, Any]:
 @lru_cache(maxsize=_KEPT)
 def _finished_past(run: Run, modified: tuple[int, ...]) -> dict[str, Any]:
     with run.database(readonly=True) as db:
-        return _summary(History(run).update(db))
+        return _summary(History(run).update(db), db)
 
 
 def _modified(run: Run) -> tuple[int, ...]:
@@ -119,17 +119,32 @@ def _modified(run: Run) -> tuple[int, ...]:
     return tuple(when(name) for name in ("run.db", "run.db-wal", "config.yaml", "checkpoints", "export"))
 
 
-def _summary(past: History) -> dict[str, Any]:
+def _summary(past: History, db: Database) -> dict[str, Any]:
     rows = past.rows
     trained = [r for r in rows if r["iteration"] > 0]
+    copied = past.branch["at"] if past.branch else -1  # the iterations up to there were another run's time
     return finite(
         {
             "path": [[round(r["variety"], 4), round(r["reward_mean"], 4)] for r in thinned(trained, _PATH_DOTS)],
             "base": [round(rows[0]["variety"], 4), round(rows[0]["reward_mean"], 4)] if rows and rows[0]["iteration"] == 0 else None,
             "verdict": trained[-1]["verdict"] if trained else None,
-            "seconds": sum(r["duration"] or 0.0 for r in rows),
+            "seconds": sum(r["duration"] or 0.0 for r in rows if r["iteration"] > copied),
+            "started": _started(db),
+            "branch": past.branch,
         }
     )
+
+
+def _started(db: Database) -> float | None:
+    """When training began, in seconds since 1970: a branch's own beginning; of runs of older versions when their base was measured. None: not yet.
+
+    The settings' file does not tell, as it is written again when a run is resumed with other settings, or copied.
+    """
+    found = db.row(
+        "SELECT coalesce((SELECT max(time) FROM events WHERE kind = 'branch'), (SELECT min(time) FROM events WHERE kind = 'started'), "
+        "(SELECT min(time) FROM iterations)) AS time"
+    )
+    return found["time"]
 
 
 def thinned(rows: list, most: int) -> list:

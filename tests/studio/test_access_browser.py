@@ -282,7 +282,7 @@ def test_runs_keep_verdict_and_time_in_every_window(studio, page):
     for width in (1440, 1280, 1100, 1024, 720):
         page.set_viewport_size({"width": width, "height": 720})
         row = page.locator('.mm-runs .list [data-run="cats"]')
-        for part in (".name", ".state", ".what b", ".cost span"):
+        for part in (".name", ".state", ".what b", ".began span"):
             expect(row.locator(part)).to_be_visible(timeout=PATIENCE)
             assert row.locator(part).evaluate("n => n.scrollWidth <= n.clientWidth + 1 || getComputedStyle(n).display === 'inline'"), (width, part)
 

@@ -19,7 +19,7 @@ export function runs(root) {
   const find = finder(() => draw());
   const none = h('p', { class: 'empty', hidden: true }, 'No run matches. ', h('button', { class: 'btn sm', onclick: () => find.clear() }, 'Show all'));
   const more = h('p', { class: 'empty', hidden: true });
-  const heads = h('div', { class: 'run heads', 'aria-hidden': 'true' }, ...['', 'Path', 'Run', 'State', 'Now', 'Time', ''].map((word) => h('div', {}, word)));
+  const heads = h('div', { class: 'run heads', 'aria-hidden': 'true' }, ...['', 'Path', 'Run', 'State', 'Now', 'Started', ''].map((word) => h('div', {}, word)));
   const empty = h('p', { class: 'empty', hidden: true }, 'Runs you start are kept here.');
   const shelf = h('details', { class: 'shelf', hidden: true }, h('summary', {}), h('ul', {}));
   const foot = h('div', { class: 'foot', role: 'status' }, h('span', {}), h('button', { class: 'btn sm', hidden: true }, 'Undo'));

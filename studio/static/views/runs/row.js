@@ -5,6 +5,7 @@ import { dot, ink, stroke, through } from '../../lib/marks.js';
 import { modelName } from '../strip.js';
 import * as act from './actions.js';
 import { menuButton } from './menu.js';
+import { fullTime, shortTime } from './when.js';
 
 const ICONS = { running: 'play', paused: 'pause', stopped: 'stop', finished: 'flag', failed: 'warn', died: 'warn', silent: 'warn', broken: 'warn' };
 const TONES = { running: 'ok', finished: 'ok', paused: 'warn', silent: 'warn', failed: 'bad', died: 'bad', broken: 'bad' };
@@ -18,7 +19,7 @@ const last = (saved) => saved?.[saved.length - 1] ?? 0;
 export function makeRow(first, chart) {
   let run = first;
   const tick = h('input', { type: 'checkbox', 'aria-label': `Chart ${run.name}`, onchange: () => chart.toggle(run.name) });
-  const name = h('button', { class: 'name', title: 'Open in Live', onclick: () => act.open(run.name) });
+  const name = h('button', { class: 'name', onclick: () => act.open(run.name) });
   const go = h('button', { class: 'btn sm go', onclick: () => act.resume(run.name) }, icon('play', 14), h('span', { class: 'word' }), h('span', { class: 'rest' }));
   const node = h(
     'li',
@@ -28,7 +29,7 @@ export function makeRow(first, chart) {
     h('div', { class: 'who' }, h('div', { class: 'line' }, h('span', { class: 'mark' }), name), h('p', { class: 'sub' })),
     h('div', { class: 'how' }, h('span', { class: 'state' }, h('span', { class: 'ic' }), h('span', { class: 'word' })), h('p', { class: 'sub' })),
     h('div', { class: 'what' }, h('b', {}), h('p', { class: 'sub' }, h('span', {}), h('span', { class: 'rest' }))),
-    h('div', { class: 'cost' }, h('span', {}), h('p', { class: 'sub' })),
+    h('div', { class: 'began' }, h('span', {}), h('p', { class: 'sub' })),
     h(
       'div',
       { class: 'acts' },
@@ -50,6 +51,7 @@ export function makeRow(first, chart) {
       mark.replaceChildren(...(place < 0 ? [] : [glyph(place, 12)]));
     }
     say(name, run.name);
+    name.title = run.broken ? run.name : `Open ${run.name} in Live`; // a narrow list cuts long names
     name.disabled = Boolean(run.broken);
     $('.dots', node).hidden = Boolean(run.nameless);
     drawPath($('.path', node), run, axes);
@@ -57,7 +59,8 @@ export function makeRow(first, chart) {
     const to = further(run);
     go.hidden = !to;
     ['.word', '.rest'].forEach((part, i) => say($(part, go), to?.[i] ?? ''));
-    if (to) go.setAttribute('aria-label', to.filter(Boolean).join(' '));
+    if (to) go.title = to.filter(Boolean).join(' ');
+    if (to) go.setAttribute('aria-label', go.title);
   }
   return { node, update };
 }
@@ -80,7 +83,8 @@ function words(node, run) {
   }
   say($('.word', chip), run.broken ? 'Cannot be read' : run.place ? `Queued, ${run.place}` : run.word);
   const ended = run.state === 'died' ? `Ended unexpectedly at ${run.iteration}, ${last(run.saved) ? `saved at ${last(run.saved)}` : 'nothing saved'}` : null;
-  const said = run.broken || ended || (run.state === 'failed' && run.message) || `${preset(run.preset)} on ${modelName(run.model)}`;
+  const plan = run.broken ? '' : run.branch ? `${preset(run.preset)}, from ${run.branch.of} at ${run.branch.at}` : `${preset(run.preset)} on ${modelName(run.model)}`;
+  const said = run.broken || ended || (run.state === 'failed' && run.message) || plan;
   const line = $('.who .sub', node);
   say(line, run.watched && !run.broken ? `Watching, read only. ${said}` : said);
   line.title = line.textContent;
@@ -92,8 +96,13 @@ function words(node, run) {
   const end = run.path?.[run.path.length - 1];
   say($('.what .sub span', node), end ? `variety ${fixed(end[0], 1)}` : '');
   say($('.what .rest', node), end ? `, reward ${fixed(end[1])}` : '');
-  say($('.cost span', node), run.seconds ? seconds(run.seconds) : '–');
-  say($('.cost .sub', node), bytes(run.size));
+  say($('.began span', node), run.started ? shortTime(run.started) : '–');
+  say($('.began .sub', node), `${run.seconds ? `${seconds(run.seconds)}, ` : ''}${bytes(run.size)}`);
+  $('.began', node).title = [
+    run.started ? `Started on ${fullTime(run.started)}.` : run.broken ? '' : 'Not started yet.',
+    run.seconds ? `Trained for ${seconds(run.seconds)}.` : '',
+    `Takes ${bytes(run.size)} of the disk.`,
+  ].join('\n').trim();
 }
 
 const preset = ({ title, changes }) => (changes ? `${title}, ${changes} ${changes === 1 ? 'change' : 'changes'}` : title);
