@@ -17,6 +17,7 @@ test('the day is the one of this place, up to midnight', () => {
 
 test('yesterday is the day before, however long it was', () => {
   assert.equal(shortTime(at(2026, 10, 1, 0, 30), new Date(2026, 10, 2, 23, 59)), 'yesterday 00:30');
+  assert.equal(shortTime(at(2026, 9, 31, 12, 0), new Date(2026, 10, 1, 23, 30)), 'yesterday 12:00');
   assert.equal(shortTime(at(2026, 9, 31, 23, 59), new Date(2026, 10, 2, 0, 1)), '31 Oct 23:59');
   assert.equal(shortTime(at(2025, 11, 31, 9, 0), new Date(2026, 0, 1, 8, 0)), 'yesterday 09:00');
 });
