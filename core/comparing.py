@@ -295,10 +295,10 @@ def trained_now(db: Database) -> bool:
     return state(db.status()) in (*ALIVE, "silent")
 
 
-def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
+def serve(run: Run, store: Store, *, idle: float = IDLE, studio: int | None = None) -> str:
     """Load the model once and serve until nothing was wanted for `idle` seconds, a trainer has the run, or the run is gone.
 
-    Once the process that started this one is gone, it ends as soon as nothing is wanted.
+    Once the process `studio`, which started this one, is gone, it ends as soon as nothing is wanted.
     """
     with run.database(readonly=True) as db:
         looked = [time.monotonic(), trained_now(db)]
@@ -310,7 +310,6 @@ def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
 
         if taken():
             return "A trainer has this run; it serves Compare by itself."
-        parent = psutil.Process().parent()
         trainer = open_run(run)
         measured = run.path / "base.npz"
         comparer = Comparer(run, trainer, store, base.load(measured) if measured.exists() else {})
@@ -321,7 +320,7 @@ def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
                 last = time.monotonic()
             elif time.monotonic() - last > idle:
                 return "Nothing was wanted for a while."
-            elif parent is None or not parent.is_running():  # killed, or its terminal was closed: it could not end this process
+            elif studio is not None and not psutil.pid_exists(studio):  # killed, or its terminal was closed: it could not end this process
                 return "The studio that started it is gone."
             else:
                 time.sleep(0.1)
@@ -329,8 +328,8 @@ def serve(run: Run, store: Store, *, idle: float = IDLE) -> str:
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 1:
-        print("usage: python -m core.comparing RUN_DIR", file=sys.stderr)
+    if len(argv) not in (1, 2):
+        print("usage: python -m core.comparing RUN_DIR [PROCESS THAT STARTED IT]", file=sys.stderr)
         return 2
     if hasattr(os, "nice"):
         os.nice(2)
@@ -342,7 +341,7 @@ def main(argv: list[str]) -> int:
             if not store.claim():
                 return 0
             try:
-                store.tell("ended", serve(run, store))
+                store.tell("ended", serve(run, store, studio=int(argv[1]) if len(argv) == 2 else None))
                 return 0
             except BaseException as error:
                 tail = "".join(traceback.format_exception(error))[-4000:]

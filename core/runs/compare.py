@@ -363,9 +363,9 @@ def weights_made(run: Run, iteration: int) -> float:
 
 # --- the sampler's process ----------------------------------------------------------------------------------------------
 def start_sampler(run: Run) -> subprocess.Popen:
-    """Start the process that draws for Compare while no trainer runs; its output goes to log.txt. It ends by itself."""
+    """Start the process that draws for Compare while no trainer runs; its output goes to log.txt. It ends by itself, also if this one is killed."""
     detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-    command = [sys.executable, "-m", "core.comparing", str(run.path.absolute())]
+    command = [sys.executable, "-m", "core.comparing", str(run.path.absolute()), str(os.getpid())]
     threads = {"GOMP_SPINCOUNT": "10000"}  # before torch is loaded, as for a trainer: see core.__main__
     with open(run.log, "ab") as log:
         return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=threads | os.environ, **detached)
