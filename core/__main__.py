@@ -1,4 +1,4 @@
-"""python -m core: train, sample, evaluate, report, export, presets, bench."""
+"""python -m core: train, sample, evaluate, report, export, fetch, presets, bench."""
 
 import os
 import sys

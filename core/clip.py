@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .clip_names import check_kind
+from .backbones import hub
+from .clip_names import check_kind, whole
 from .errors import UserError
 
 _FILTERS = {2: "bilinear", 3: "bicubic"}  # numbers that Pillow gives them
@@ -103,7 +104,7 @@ class Clip:
 def _read(source: str, device: str) -> Clip:
     from transformers import AutoConfig, AutoTokenizer, CLIPImageProcessor, CLIPModel
 
-    place = {"local_files_only": Path(source).is_dir()}
+    place = {"local_files_only": Path(source).is_dir() or whole(source)}
     check_kind(source, AutoConfig.from_pretrained(source, **place).model_type)
     prepare = Preparation.read(CLIPImageProcessor.get_image_processor_dict(source, **place)[0])
     tokenizer = AutoTokenizer.from_pretrained(source, **place)
@@ -125,6 +126,9 @@ def _load(source: str, device: str) -> Clip:
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a damaged folder fails in as many ways as it has parsers
+        known = hub.unreachable("clip_model", source, error)
+        if known:
+            raise known from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         remedy = "Name emoji-clip, a folder saved by CLIPModel and CLIPProcessor, or a hub name; only safetensors weights are read."
         raise UserError(f"clip_model: {source} cannot be loaded ({reason}). {remedy}", "clip_model") from None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from . import places
+from .backbones import hub, missing
 from .config import MODELS
 from .errors import UserError
 
@@ -61,6 +62,18 @@ def check_clip(name: str) -> None:
         if not any((folder / file).is_file() for file in files):
             remedy = "Save it with CLIPModel and CLIPProcessor; pickled weights are never read."
             raise UserError(f"clip_model: {name} lacks {what} ({' or '.join(files)}). {remedy}", "clip_model")
+
+
+def whole(name: str) -> bool:
+    """Whether the hub's CLIP `name` lies on this computer with all that is needed of it, so that nothing is asked of the network."""
+    fetched = hub.snapshot(name)
+    if fetched is None:
+        return False
+    try:
+        check_clip(str(fetched))
+    except UserError:
+        return False
+    return missing.weights_problem(name, "model", fetched) is None
 
 
 def check_kind(name: str, kind: object) -> None:

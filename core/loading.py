@@ -12,7 +12,7 @@ import transformers
 from .backbones import hub
 from .backbones.base import Backbone
 from .backbones.ddpm import DDPM
-from .backbones.names import check_kind, check_model, model_path
+from .backbones.names import check_kind, check_model, load_path
 from .backbones.sd import StableDiffusion
 from .backbones.sd3 import SD3
 from .clip_names import EMBEDDED, clip_source
@@ -33,7 +33,7 @@ def load_backbone(config: RunConfig, *, arithmetic: str | None = None) -> Backbo
     """The model of `config` behind the backbone that its model_index.json asks for. Raises UserError."""
     check_model(config.model)
     try:
-        kind = diffusers.DiffusionPipeline.load_config(model_path(config.model)).get("_class_name")
+        kind = diffusers.DiffusionPipeline.load_config(load_path(config.model)).get("_class_name")
     except Exception as error:  # only a hub name gets here
         known = hub.unreachable("model", config.model, error)
         if known:

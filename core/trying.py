@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from .backbones.names import model_path
+from .backbones.names import load_path
 from .config import RunConfig, build
 from .errors import UserError
 
@@ -69,7 +69,7 @@ def picture_side(config: RunConfig) -> int:
     """Pixels of the pictures that a run with `config` would score, from the model's own files; 512 if they are not here."""
     if config.resolution:
         return config.resolution
-    folder = Path(model_path(config.model))
+    folder = Path(load_path(config.model))
     for part in ("transformer", "unet", "."):
         try:
             told = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))

@@ -215,4 +215,4 @@ def test_every_requirement_is_pinned_and_every_import_is_required():
                     imported.add(node.module.split(".")[0])
     foreign = {names.get(x.lower(), x.lower()) for x in imported - set(sys.stdlib_module_names) - ours - {"__future__", "tiny"}}
     # pydantic pins its own core, gradio its own starlette
-    assert foreign - required <= {"pydantic_core", "starlette", "huggingface_hub"}
+    assert foreign - required <= {"pydantic_core", "starlette"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import places
 from ..config import MODELS
 from ..errors import UserError
-from . import missing
+from . import hub, missing
 
 # Which classes are supported, and what people call them.
 PIPELINES = {
@@ -43,6 +43,24 @@ def check_model(name: str) -> None:
         check_folder(name, folder)
 
 
+def load_path(name: str) -> str:
+    """What to load for `name`: a folder, also of a hub model that lies whole on this computer, so that nothing is asked of the network; else its hub name."""
+    place = model_path(name)
+    fetched = None if os.path.isdir(place) else hub.snapshot(place)
+    if fetched is None:
+        return place
+    try:
+        check_folder(name, fetched)
+    except UserError:  # fetching was broken off
+        return place
+    return str(fetched)
+
+
+def loaded_parts(index: dict) -> list[str]:
+    """The parts that a model_index.json names and that are loaded here."""
+    return [part for part, value in index.items() if isinstance(value, list) and value and value[0] and part not in UNUSED]
+
+
 def check_folder(name: str, folder: Path) -> None:
     """Raises UserError, which calls the model `name`, if `folder` holds none that can be tuned."""
     index = folder / "model_index.json"
@@ -55,12 +73,11 @@ def check_folder(name: str, folder: Path) -> None:
         raise UserError(f"model: {index} cannot be read. Copy the model again.", "model") from None
     check_kind(name, kind)
     # An absent tokenizer is no error to transformers: it makes one that knows no word.
-    for part, value in parts.items():
-        named = isinstance(value, list) and value and value[0] and part not in UNUSED
-        at_root = part in AT_ROOT and (folder / AT_ROOT[part]).is_file()
-        if named and not at_root and not (folder / part).is_dir():
+    for part in loaded_parts(parts):
+        at_root = part in AT_ROOT and not (folder / part).is_dir() and (folder / AT_ROOT[part]).is_file()
+        if not at_root and not (folder / part).is_dir():
             raise UserError(f"model: {name} lacks its part {part}. Copy the model again.", "model")
-        problem = missing.weights_problem(name, part, folder if at_root else folder / part) if named else None
+        problem = missing.weights_problem(name, part, folder if at_root else folder / part)
         if problem:
             raise problem
 

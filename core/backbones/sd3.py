@@ -19,7 +19,7 @@ from . import checkpointing, hub
 from .base import Conditions
 from .device import choose_device, fastest
 from .folding import FoldedJointAttention
-from .names import check_model, model_path
+from .names import check_model, load_path
 
 # methods.md 2.10, as in the public Flow-GRPO code
 LORA_TARGETS = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out"]
@@ -31,7 +31,7 @@ class SD3:
 
     def __init__(self, config: RunConfig, *, arithmetic: str | None = None):
         check_model(config.model)
-        path = model_path(config.model)
+        path = load_path(config.model)
         self.device = choose_device(config.device)
         wanted = arithmetic or config.dtype
         if wanted == "auto" and self.device.type == "cuda":

@@ -23,7 +23,7 @@ from ..sampling.diffusion import DiffusionSchedule, from_scheduler
 from . import checkpointing, hub
 from .base import Conditions
 from .device import choose_device, fastest
-from .names import check_model, model_path
+from .names import check_model, load_path
 
 MEASURED = 2**15  # latent numbers in the batch by which the arithmetic is chosen
 
@@ -56,7 +56,7 @@ class UNetBackbone(ABC):
             wanted = "bfloat16" if self.device.type == "cuda" else "float32"
         # On a CPU the weights stay float32 and autocast decides; on a GPU the frozen weights are stored small.
         small = wanted == "bfloat16" and self.device.type != "cpu"
-        self.pipeline, vae = self._load(model_path(config.model), torch.bfloat16 if small else torch.float32)
+        self.pipeline, vae = self._load(load_path(config.model), torch.bfloat16 if small else torch.float32)
         self.denoiser = self.unet = self.pipeline.unet.requires_grad_(False).eval().to(self.device)
         checkpointing.switch(self.unet, config.gradient_checkpointing)
         self._layout = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format

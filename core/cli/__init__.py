@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from ..errors import UserError
-from . import bench, evaluate, export, presets, report, sample, train
+from . import bench, evaluate, export, fetch, presets, report, sample, train
 
-COMMANDS = {"train": train, "sample": sample, "evaluate": evaluate, "report": report, "export": export, "presets": presets, "bench": bench}
+COMMANDS = {"train": train, "sample": sample, "evaluate": evaluate, "report": report, "export": export, "fetch": fetch, "presets": presets, "bench": bench}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from typing import Any
 from core import places, prompt_files
 from core.backbones import hub, missing
 from core.backbones.names import PIPELINES, check_folder, check_model, model_path
-from core.clip_names import EMBEDDED, check_clip, check_likeness
+from core.clip_names import EMBEDDED, check_clip, check_likeness, whole
 from core.config import FIELDS, MODELS, NAME, PRESET_GROUPS, RunConfig, build, preset_names, preset_words, problems
 from core.errors import UserError
 from core.rewards.names import REGISTRY, check_names
@@ -58,15 +58,17 @@ def check(values: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
     taken = name_problem(name, runs)
     if taken:
         wrong = {**wrong, "name": taken}
-    place = model_place(values.get("model", ""))
-    if not place["here"] and not place["hub"]:
-        wrong.setdefault("model", place["words"])
+    place, clip = model_place(values.get("model", "")), clip_place(values)
+    for field, one in (("model", place), ("clip_model", clip)):
+        if not one["here"]:
+            wrong.setdefault(field, _remedy(one))
     for error in surroundings(values):
         wrong.setdefault(error.field or "", str(error))
     kept = place_problem(runs)
     if kept:
         wrong["runs"] = kept
-    answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "model": place, "clip": clip_words(values), "measured": None, "preset": None}
+    answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "measured": None, "preset": None}
+    answer |= {"model": {**place, "name": values.get("model")}, "clip": {**clip, "name": values.get("clip_model")}}
     if sound:
         config, past = build(values), presets.Past(runs)
         answer |= {
@@ -160,20 +162,23 @@ def model_place(model: str) -> dict[str, Any]:
     return _hub_place(model, model.partition("/")[2])
 
 
-def clip_words(values: dict[str, Any]) -> str:
-    """What a person should know of the CLIP that compares the pictures: that it is not here yet, or that it knows emoji only."""
+def clip_place(values: dict[str, Any]) -> dict[str, Any]:
+    """As `model_place`, of the CLIP that compares the pictures; the words say, too, where it knows emoji only. A wrong name counts as here."""
     clip, model = values.get("clip_model"), values.get("model")
     if clip == EMBEDDED:
-        return "" if model in _SHIPPED else f"It knows emoji only. For photos and paintings use {LARGE_CLIP}."
-    if not isinstance(clip, str) or places.folder(clip) or not places.is_hub_name(clip) or hub.snapshot(clip):
-        return ""
-    return "It is not on this computer. Starting fetches it from the hub, if the network allows."
+        return {"here": True, "hub": False, "words": "" if model in _SHIPPED else f"It knows emoji only. For photos and paintings use {LARGE_CLIP}."}
+    if not isinstance(clip, str) or places.folder(clip) or not places.is_hub_name(clip):
+        return {"here": True, "hub": False, "words": ""}
+    repo, fetched = clip.partition("/")[2], hub.snapshot(clip)
+    if whole(clip):
+        return {"here": True, "hub": True, "words": f"{repo} is here: CLIP, {_size(fetched)}."}
+    return {"here": False, "hub": True, "words": f"{repo} is on this computer only in part." if fetched else f"{repo} is not on this computer."}
 
 
 def _hub_place(model: str, repo: str) -> dict[str, Any]:
     fetched, doubt = hub.snapshot(model), missing.sounds_like(model)
     if fetched is None:
-        said = f"{repo} is not on this computer. Starting fetches it from the hub, if the network and its licence allow."
+        said = f"{repo} is not on this computer."
         if doubt:
             said = f"{repo} is not on this computer, and sounds like {doubt}, which cannot be tuned here. Use {missing.TUNED}."
         return {"here": False, "hub": True, "words": said}
@@ -182,9 +187,19 @@ def _hub_place(model: str, repo: str) -> dict[str, Any]:
         check_folder(model, fetched)
     except UserError as error:
         if kind is None or kind["name"] in PIPELINES:  # fetching was broken off
-            return {"here": False, "hub": True, "words": f"{repo} is on this computer only in part. Starting fetches the rest from the hub."}
+            return {"here": False, "hub": True, "words": f"{repo} is on this computer only in part."}
         return {"here": False, "hub": False, "words": words("model", str(error))}
-    return {"here": True, "hub": True, "words": "Ready"}
+    return {"here": True, "hub": True, "words": f"{repo} is here: {PIPELINES[kind['name']]}, {_size(fetched)}."}
+
+
+def _size(folder: Path) -> str:
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    return f"{size / 1e9:.1f} GB" if size >= 9.5e7 else f"{size / 1e6:.0f} MB"
+
+
+def _remedy(place: dict[str, Any]) -> str:
+    """The sentence of a model that is not here, for the field."""
+    return f"{place['words']} Download it, or name a folder." if place["hub"] and "cannot be tuned" not in place["words"] else place["words"]
 
 
 LARGE_CLIP = "openai/clip-vit-large-patch14"
@@ -271,7 +286,7 @@ def make(values: dict[str, Any], name: str, runs: Path) -> folder.Run:
     for field, problem in (("name", name_problem(name, runs)), ("runs", place_problem(runs))):
         if problem:
             raise UserError(problem, field)
-    place = model_place(config.model)
-    if not place["here"] and not place["hub"]:
-        raise UserError(place["words"], "model")
+    for field, one in (("model", model_place(config.model)), ("clip_model", clip_place(values))):
+        if not one["here"]:
+            raise UserError(_remedy(one), field)
     return folder.create(runs / name, config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import secrets
 import struct
 import subprocess
@@ -30,7 +31,8 @@ class Try:
 
     def __init__(self, config: dict[str, Any], prompt: str):
         asked = json.dumps({"config": build(config).model_dump(mode="json"), "prompt": prompt})
-        self.process = subprocess.Popen(SCORING, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # nothing is fetched without being asked for
+        self.process = subprocess.Popen(SCORING, cwd=ROOT, env=offline, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.count, self.seen = 0, time.monotonic()
         self.lock = threading.Lock()
         self._write(asked.encode() + b"\n")

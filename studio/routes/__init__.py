@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from core.errors import UserError
 
-from . import branch, compare, lesson, live, runs, schedule, setup
+from . import branch, compare, fetching, lesson, live, runs, schedule, setup
 from .common import Place, Starter
 
 __all__ = ["Starter", "install_errors", "routes"]
@@ -20,7 +20,7 @@ def routes(where: Path, starter: Starter) -> APIRouter:
     """Everything under /api, on the runs in `where`; `starter(run, resume=False)` starts a trainer on a run folder."""
     place = Place(where, starter)
     api = APIRouter(prefix="/api", dependencies=[Depends(place.refuse_changes)])
-    for screen in (setup, live, branch, schedule, compare, runs, lesson):
+    for screen in (setup, fetching, live, branch, schedule, compare, runs, lesson):
         screen.add(api, place)
     return api
 

@@ -184,5 +184,5 @@ def test_folder_that_loads_wrongly_is_refused_in_one_line(other_clip, tmp_path, 
 
 def test_hub_name_is_kept_and_refused_where_there_is_no_network():
     check_clip("openai/clip-vit-large-patch14")
-    with pytest.raises(UserError, match="clip_model: openai/no-such-clip cannot be loaded"):
+    with pytest.raises(UserError, match="clip_model: openai/no-such-clip is not on this computer"):
         load_clip("openai/no-such-clip", "cpu")

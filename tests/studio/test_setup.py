@@ -211,8 +211,8 @@ def fetched(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "kind, parts, place",
     [
-        ("DDPMPipeline", ("unet", "scheduler"), {"here": True, "hub": True, "words": "Ready"}),
-        ("DDPMPipeline", ("unet",), {"here": False, "hub": True, "words": "b is on this computer only in part. Starting fetches the rest from the hub."}),
+        ("DDPMPipeline", ("unet", "scheduler"), {"here": True, "hub": True, "words": "b is here: pixels without a prompt, 0 MB."}),
+        ("DDPMPipeline", ("unet",), {"here": False, "hub": True, "words": "b is on this computer only in part."}),
         ("FluxPipeline", ("unet",), {"here": False, "hub": False, "words": f"a/b is FLUX (FluxPipeline), which cannot be tuned here. Use {missing.TUNED}."}),
     ],
 )
@@ -222,8 +222,16 @@ def test_what_the_hub_gave_before_is_looked_at(fetched, kind, parts, place):
     assert setup.model_kind("a/b")["name"] == kind
 
 
-def test_a_hub_name_that_is_not_here_says_what_starting_does(fetched):
-    assert setup.model_place("a/b")["words"] == "b is not on this computer. Starting fetches it from the hub, if the network and its licence allow."
+def test_a_hub_name_that_is_not_here_is_a_wrong_field(fetched, tmp_path):
+    assert setup.model_place("a/b") == {"here": False, "hub": True, "words": "b is not on this computer."}
+    values = RunConfig(model="a/b", clip_model="a/c").model_dump(mode="json")
+    found = setup.check(values, "new", tmp_path / "runs")
+    assert found["problems"] == {name: f"{repo} is not on this computer. Download it, or name a folder." for name, repo in (("model", "b"), ("clip_model", "c"))}
+    assert (found["model"]["name"], found["clip"]["name"]) == ("a/b", "a/c")
+    with pytest.raises(UserError, match="b is not on this computer"):
+        setup.make(values, "new", tmp_path / "runs")
+    with pytest.raises(UserError, match="c is not on this computer"):
+        setup.make(values | {"model": "emoji-sd3"}, "new", tmp_path / "runs")
     told = setup.model_place("black-forest-labs/FLUX.1-dev")
     assert told["hub"] and told["words"] == f"FLUX.1-dev is not on this computer, and sounds like FLUX, which cannot be tuned here. Use {missing.TUNED}."
 
@@ -243,14 +251,15 @@ def test_a_file_of_prompts_gives_as_many_as_a_run_takes():
         ("emoji-sd3", "emoji-clip", ""),
         ("emoji-ddpm", "emoji-clip", ""),
         ("runwayml/stable-diffusion-v1-5", "emoji-clip", "It knows emoji only. For photos and paintings use openai/clip-vit-large-patch14."),
-        ("emoji-sd3", "a/c", "It is not on this computer. Starting fetches it from the hub, if the network allows."),
-        ("emoji-sd3", "a/b", ""),  # fetched before
+        ("emoji-sd3", "a/c", "c is not on this computer."),
+        ("emoji-sd3", "a/b", "b is on this computer only in part."),
         ("emoji-sd3", 3, ""),
     ],
 )
 def test_what_a_person_should_know_of_the_judging_clip(fetched, model, clip, said):
     fetched("CLIPModel")
-    assert setup.clip_words({"model": model, "clip_model": clip}) == said
+    place = setup.clip_place({"model": model, "clip_model": clip})
+    assert place["words"] == said and place["here"] == ("on this computer" not in said)
 
 
 def test_our_choices_are_marked_and_the_papers_are_not():

@@ -129,7 +129,7 @@ function provenance(m) {
 }
 
 /** 1.7 GB, or 40 MB below a tenth of that. */
-const bytes = (n) => (n < 9.5e7 ? `${plain(Number((n / 1e6).toPrecision(2)))} MB` : `${giga(n)} GB`);
+export const bytes = (n) => (n < 9.5e7 ? `${plain(Number((n / 1e6).toPrecision(2)))} MB` : `${giga(n)} GB`);
 
 function ago(age) {
   const unit = (n, word) => `${n} ${word}${n === 1 ? '' : 's'} ago`;

@@ -1,8 +1,9 @@
-// Which model to tune: one that ships, a folder or a hub name, and in words what is missing.
+// Which model to tune: one that ships, a folder or a hub name, and what to do where it is missing.
 
 import { $, apart, h, icon, say } from '../../lib/dom.js';
 import { form, set, setAll, kindOf } from './form.js';
 import { control, field } from './fields.js';
+import { fetchBox } from './fetch.js';
 
 export const modelTitle = (name) =>
   form.known.models.find((m) => m.name === name)?.title ?? (apart(name.split(/[\\/]/).filter(Boolean).pop() || name) || 'no model');
@@ -21,14 +22,14 @@ export function modelBox() {
     set('model', own.value.trim());
     own.focus();
   });
-  const said = h('p', { class: 'said', role: 'status' }),
-    first = form.known.models[0];
+  const first = form.known.models[0];
   const remedies = h(
     'div',
     { class: 'acts' },
     h('button', { class: 'btn sm', onclick: () => (own.select(), own.focus()) }, 'Choose its folder'),
     h('button', { class: 'btn sm', onclick: () => use(first) }, `Use ${first.title}`),
   );
+  const fetching = fetchBox('model', () => form.checked?.model);
   form.draws.push(() => {
     const ships = shipped.find((o) => o.value === form.values.model),
       typing = document.activeElement === own || document.activeElement === other.radio,
@@ -44,14 +45,14 @@ export function modelBox() {
     if (document.activeElement !== own && !ships) own.value = form.values.model ?? '';
     own.hidden = mine !== other;
     const missing = mine === other && place && !place.here && form.values.model;
-    say(said, missing && place.hub ? place.words : '');
-    remedies.hidden = !missing;
+    remedies.hidden = !missing && fetching.hidden;
   });
   return h(
     'div',
     { class: 'box' },
     h('h2', {}, 'Model'),
-    field('model', h('div', { role: 'radiogroup', 'aria-label': 'Model' }, [...shipped, other].map((o) => o.node)), own, said),
+    field('model', h('div', { role: 'radiogroup', 'aria-label': 'Model' }, [...shipped, other].map((o) => o.node)), own),
+    fetching,
     remedies,
     judge(),
   );
@@ -66,10 +67,11 @@ function judge() {
     input = $('input', row);
   input.setAttribute('list', 'mm-clips');
   input.spellcheck = false;
-  form.draws.push(() => say(words, form.checked?.clip ?? ''));
+  form.draws.push(() => say(words, form.checked?.clip.here ? form.checked.clip.words : ''));
   row.append(
     h('datalist', { id: 'mm-clips' }, CLIPS.map((name) => h('option', { value: name }))),
     words,
+    fetchBox('clip_model', () => form.checked?.clip),
   );
   row.classList.add('judge');
   return row;
