@@ -61,7 +61,7 @@ export function map(root) {
       'div',
       { class: 'hd' },
       menu.node,
-      h('span', { class: 'sub wide' }, 'a dot is a picture; near means alike'),
+      h('span', { class: 'sub wide' }, 'near dots are alike pictures'),
       h('div', { class: 'r' }, prompts.node, inks, draws, fitAll),
     ),
     area,

@@ -1,6 +1,6 @@
 // What a person must know about the run: loading, failing, paused by itself, warnings, no run. Floats over the map, so that nothing moves.
 
-import { $, h, hear, plain, say } from '../lib/dom.js';
+import { $, h, hear, plain, say, seconds } from '../lib/dom.js';
 import { state, on, command, openRun, runPath } from '../lib/store.js';
 import { deed, goOn, offers, rollBack } from './remedies.js';
 import { endNow } from './strip.js';
@@ -129,7 +129,7 @@ function silent(head) {
       sure = false;
     },
   };
-  const title = `No sign from the trainer for ${head.silent_for} s.`;
+  const title = `No sign from the trainer for ${seconds(head.silent_for)}.`;
   if (head.watched) return { tone: 'warn', title, text: 'Charts stay. It is driven elsewhere.', acts: [wait] };
   if (sure) return { tone: 'warn', title, text: 'End its process? The iteration under way is lost, everything else stays.', acts: [wait, { label: 'End it now', act: endNow }] };
   const end = {

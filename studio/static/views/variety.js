@@ -17,7 +17,7 @@ const TONE = {
 
 export function variety(root) {
   root.append(
-    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: VARIETY }), h('span', { class: 'sub mean' }, 'mean over prompts')),
+    h('div', { class: 'hd' }, h('h2', {}, 'Variety'), h('span', { class: 'sub', title: VARIETY }, h('span', {}), h('span', { class: 'mean' }, ', mean over prompts'))),
     h(
       'div',
       { class: 'meter' },
@@ -44,7 +44,7 @@ function draw(root) {
   say($('.of span', root), row ? `of ${fixed(row.base, 1)} in the base` : '');
   $('.model', root).hidden = !row;
   const { prompts, config } = state.info ?? {};
-  say($('.hd .sub', root), config ? `different pictures among ${config.group_size}` : '');
+  say($('.hd .sub span', root), config ? `different pictures among ${config.group_size}` : '');
   $('.hd .mean', root).hidden = !(prompts?.length > 1);
   $('.big', root).title = row ? reading(row) : '';
   const word = row && row.iteration ? row.verdict : '',

@@ -1,10 +1,11 @@
 // A label for each cloud of the base: the most typical picture, the letter and the share now and then; of all prompts, the
-// name and its variety now. On each outline the same letter again, or the prompt's glyph.
+// name and its variety now. On each outline the same letter or name again.
 
 import { $, glyph, h, lookLetter, percent, say } from '../../lib/dom.js';
 import { looksOf, rowAt, sharesAt, state, thumb, viewed } from '../../lib/store.js';
 import { mappedPrompts } from './paint.js';
 
+const SHORT = 12; // letters of a name on an outline
 const LAST = 8; // iterations that the variety of a prompt is a mean of
 
 export function drawChips(chips, frame) {
@@ -29,7 +30,11 @@ function move(node, x, y) {
   if (node.style.transform !== moved) node.style.transform = moved;
 }
 
-const letter = (key) => h('b', { class: 'at' }, state.all ? glyph(mappedPrompts().indexOf(key), 12) : lookLetter(key));
+/** The letter of a look, or the first words of a prompt. */
+function letter(key) {
+  const name = state.all ? state.info.prompts[key].text : lookLetter(key);
+  return h('b', { class: 'at', dir: 'auto' }, name.length > SHORT ? `${name.slice(0, SHORT - 1).trim()}…` : name);
+}
 
 function lookChip(look) {
   const { share, picture } = looksOf().find((l) => l.look === look);

@@ -35,6 +35,7 @@ export function promptList(changed) {
       const together = mapped.length > 1 ? [h('option', { value: ALL, class: 'all' }, `All prompts (${mapped.length})`)] : [];
       node.replaceChildren(...mapped.map(option), ...together, ...(rest.length ? [h('optgroup', { label: 'Not on the map' }, rest)] : []));
     }
+    node.style.visibility = all.length ? '' : 'hidden'; // an empty list is nothing to press
     const value = state.all ? ALL : String(state.prompt);
     if (node.value !== value) node.value = value;
   }

@@ -17,7 +17,7 @@ export function subject() {
 }
 
 /** The shares are not those of one iteration, and say so. */
-const last = () => `last ${state.groups * state.info.config.group_size} pictures`;
+const last = () => (state.info ? `last ${state.groups * state.info.config.group_size} pictures` : '');
 const smoothed = () => `Each point is the mean of the ${state.groups === 1 ? 'newest iteration' : `last ${state.groups} iterations`} that drew the prompt, so that chance does not make the bands jump.`;
 
 function looks() {
@@ -31,7 +31,7 @@ function looks() {
     mark: (x, y) => area(glyphPath(look, x, y, 4.2), lookColour(look)),
   });
   return {
-    words: state.info ? `in the ${last()}` : '',
+    words: last() && `in the ${last()}`,
     title: smoothed(),
     layers: [...found.map(({ look }) => layer(look, STRONG)), layer(NEW, FAINT)],
     base: found.map((l) => l.share),
@@ -55,7 +55,7 @@ function ranks() {
     };
   };
   return {
-    words: `${last()} of ${prompts.length} prompts`,
+    words: last() && `${last()} each`,
     title: `The largest look of each prompt, the second, and so on: letters mean something for one prompt only. ${smoothed()}`,
     layers: Array.from({ length: most + 1 }, layer),
     base: mean([...base.values()], most).slice(0, -1),
