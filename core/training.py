@@ -291,7 +291,7 @@ class Trainer(Sampler):
         leash = self.leash_weights(planned)
         # pictures outside the subset have advantage 0: the mean is over those that are learned from
         kept = 1.0 if mask is None else max(mask.float().mean().item(), 1 / mask.numel())
-        ratios, clipped, approx_kl, losses, pulls, norms = [], [], [], [], [], []
+        micro, norms = [], []  # of every micro-step: pictures, update, loss, pull, clip fraction, KL, ratios
         leashed = np.zeros(schedule.steps)
         for number, update in enumerate(updates):
             size = len(range(number, config.group_size, len(updates))) * (len(seeds) // config.group_size)  # pictures of all processes
@@ -307,6 +307,7 @@ class Trainer(Sampler):
                     now = step(v, x, i, schedule, dynamics=config.dynamics, level=config.noise_level, x_next=follower)
                     objective = self._objective(now, path, s, i, advantages[rows, s].to(v.device), planned)
                     loss = objective.loss / kept
+                    pull = torch.zeros(())
                     if config.pull > 0 or leash[i] > 0:
                         with torch.no_grad(), self.backbone.reference():
                             v_base = self.velocity(x, i, own, own_seeds, planned)
@@ -314,31 +315,28 @@ class Trainer(Sampler):
                         if config.pull > 0:
                             pull = kl_latent(now.mean, base.mean, i, schedule, level=config.noise_level, dynamics=config.dynamics, include_dt=config.kl_include_dt).mean()
                             loss = loss + config.pull * pull
-                            pulls.append(pull.item())
                         if leash[i] > 0:
                             held = (v_mse(v, v_base) if config.sa_reg_space == "v_mse" else w2_latent(now.mean, base.mean)).mean()
                             loss = loss + leash[i] * held
                             leashed[i] += held.item() * len(rows) / len(seeds)
                     (loss * len(rows) / (size * len(steps))).backward()
-                    losses.append(loss.item())
-                    ratios.append((number, objective.ratio))
-                    clipped.append(objective.clip_fraction)
-                    approx_kl.append(objective.approx_kl)
+                    micro.append((len(rows), number, loss.item(), pull.item(), objective.clip_fraction, objective.approx_kl, objective.ratio.cpu()))
             self.ranks.add_up(self.adapter.values())
             norm = torch.nn.utils.clip_grad_norm_(list(self.adapter.values()), config.max_grad_norm).item()
-            if not np.isfinite([norm, *losses]).all():
+            if not np.isfinite([norm, *(m[2] for m in micro)]).all():
                 raise Diverged("A loss")
             self.optimizer.step()
             norms.append(norm)
         self.optimizer.zero_grad(set_to_none=True)
-        told = zip(*self.ranks.meet((losses, pulls, clipped, approx_kl, [(number, r.cpu()) for number, r in ratios], leashed)))
-        losses, pulls, clipped, approx_kl, ratios, leashed = (sum(parts[1:], parts[0]) for parts in told)
-        every = torch.cat([r for _, r in ratios])
-        first = torch.cat([r for number, r in ratios if number == 0])
+        told = self.ranks.meet((micro, leashed))
+        pictures, numbers, losses, pulls, clipped, kls, ratios = zip(*(m for theirs, _ in told for m in theirs))
+        mean = lambda values: float(np.average(values, weights=pictures))
+        every = torch.cat(ratios)
+        first = torch.cat([r for number, r in zip(numbers, ratios) if number == 0])
         return {
-            "loss": float(np.mean(losses)), "kl": float(np.mean(approx_kl)), "pull": float(np.mean(pulls)) if pulls else 0.0, "leash": leashed.tolist(),
+            "loss": mean(losses), "kl": mean(kls), "pull": mean(pulls), "leash": sum(held for _, held in told).tolist(),
             "ratio_mean": every.mean().item(), "ratio_max": every.max().item(), "ratio_min": every.min().item(),
-            "first_ratio": (first - 1).abs().max().item(), "clip_fraction": float(np.mean(clipped)), "grad_norm": float(np.mean(norms)),
+            "first_ratio": (first - 1).abs().max().item(), "clip_fraction": mean(clipped), "grad_norm": float(np.mean(norms)),
         }
 
     def _objective(self, now: Transition, path: Trajectories, s: int, i: int, advantage: torch.Tensor, planned: Plan) -> Objective:

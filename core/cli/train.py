@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,13 +67,22 @@ def run(args: argparse.Namespace) -> int:
 def _launched(processes: int) -> int:
     """This command once more, in so many processes of this computer; the exit code of the first."""
     import torch
+    from torch.distributed import run as launcher
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     gpus = torch.cuda.device_count()
     if gpus and processes > gpus:
         raise UserError(f"processes: {processes} are more than the {gpus} GPUs of this computer. Use at most {gpus}.", "processes")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--module", "core", *sys.argv[1:]]
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    return subprocess.run(command, env={"OMP_NUM_THREADS": threads, **os.environ}).returncode
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the first process says in one line what it failed on
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    try:
+        launcher.main(["--standalone", f"--nproc-per-node={processes}", "--module", "core", *sys.argv[1:]])
+    except ChildFailedError as ended:
+        return max(1, ended.failures[0].exitcode) if 0 in ended.failures else 1
+    except SignalException:
+        return 130
+    return 0
 
 
 def _carried_out(args: argparse.Namespace, ranks: Ranks | None = None) -> int:
