@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from ..errors import UserError
@@ -25,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 a fault of the program, 2 something that a person must change (one line says what)."""
     args = parser().parse_args(arguments)
     try:
+        if args.command != "train" and int(os.environ.get("WORLD_SIZE", "1")) > 1:  # each process would do all of it, in the same place
+            raise UserError(f"processes: {args.command} is the work of one. Only train shares it; start this without accelerate launch or torchrun.")
         return COMMANDS[args.command].run(args) or 0
     except UserError as error:
         print(f"{error}", file=sys.stderr)

@@ -145,3 +145,9 @@ def test_no_command_is_no_traceback(capsys):
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 2 and "COMMAND" in capsys.readouterr().err
+
+
+def test_only_a_training_is_shared_among_processes(capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["presets"]) == 2
+    assert "processes: presets is the work of one" in capsys.readouterr().err
