@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
+from statistics import median
 
 from ..config import load_preset, parse_assignments
 from ..errors import UserError
@@ -126,7 +127,7 @@ def write(tracks: dict[str, dict[str, list]], where: Path) -> None:
         shown = [_spread(r[key]) for key in ("more_looks_clip", "more_looks_pixels", "more_reward_clip", "more_reward_pixels", "kept_clip", "kept_pixels")]
         if r["method"] == r["against"]:
             shown = ["" for _ in shown]
-        gain = f"{_mean(r['gain']):.2f}"
+        gain = f"{median(r['gain']):.2f}"
         lines.append(f"| {r['reward']} | {r['method']} | {r['against']} | {len(r['gain'])} | {gain} | {_spread(r['kept'])} | {' | '.join(shown)} |")
     folder.write_atomically(where / "table.md", "\n".join(lines) + "\n")
     for kind, found in tracks.items():
@@ -169,16 +170,12 @@ def figure(kind: str, found: dict[str, list]) -> str:
     return drawn.to_html(include_plotlyjs=True)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _spread(values: list[float]) -> str:
-    """Mean (smallest to largest), in per cent; of the seeds that came so far."""
+    """Median (smallest to largest), in per cent; of the seeds that came so far. A mean would be that of the seed whose baseline gained next to nothing."""
     known = [v for v in values if isfinite(v)]
     if not known:
         return "not reached"
-    return f"{_mean(known):.0%} ({min(known):.0%} to {max(known):.0%}){'' if len(known) == len(values) else f', {len(known)} of {len(values)}'}"
+    return f"{median(known):.0%} ({min(known):.0%} to {max(known):.0%}){'' if len(known) == len(values) else f', {len(known)} of {len(values)}'}"
 
 
 def _slug(name: str) -> str:

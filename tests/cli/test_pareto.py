@@ -88,3 +88,8 @@ def test_fewer_seeds_leave_the_other_seeds_as_they_were(tmp_path, monkeypatch, c
     found = pareto.earlier(tmp_path)["colour"]
     assert {name: len(seeds) for name, seeds in found.items()} == {"ddpo": 2, "hrf": 2, "hrf-d": 1} and found["ddpo"] == [tracks["ddpo-0"], tracks["ddpo-1"]]
     assert "| colour | hrf | ddpo | 2 | 2.00 |" in capsys.readouterr().out
+
+
+def test_one_seed_out_of_all_measure_does_not_carry_the_others():
+    assert pareto._spread([0.09, 43.22, 0.15]) == "15% (9% to 4322%)"
+    assert pareto._spread([0.1, float("nan"), 0.3, 0.2]) == "20% (10% to 30%), 3 of 4"
