@@ -7,6 +7,7 @@ import { Card, nearest } from './mapcard.js';
 import { drawDots, drawGround } from './mapdraw.js';
 import { Frame } from './mapframe.js';
 import { drawChips } from './map/chips.js';
+import { demoBase } from './map/demo.js';
 import { spoken } from './map/facts.js';
 import { Lasso, seen } from './map/lasso.js';
 import { mapMenu } from './map/menu.js';
@@ -71,8 +72,10 @@ export function map(root) {
 
   // --- drawing -----------------------------------------------------------------------------------------------------
   function measure() {
-    const [keys, by] = state.all ? [mappedPrompts(), 'prompt'] : [looksOf().map((l) => l.look), 'look'];
-    frame.measure(state.base, keys, by, area.clientWidth, area.clientHeight);
+    const demo = demoBase(moved);
+    const [keys, by] = demo ? [[...new Set(demo.look)], 'look'] : state.all ? [mappedPrompts(), 'prompt'] : [looksOf().map((l) => l.look), 'look'];
+    frame.measure(demo ?? state.base, keys, by, area.clientWidth, area.clientHeight);
+    if (demo) frame.corners = []; // outlines without names
   }
 
   function draw() {
@@ -179,7 +182,7 @@ export function map(root) {
     card,
     drawing: () => draws.getAttribute('aria-pressed') === 'true',
     near: () => near,
-    nearest: (x, y) => nearest(frame, x, y, menu.base()),
+    nearest: (x, y) => nearest(frame, x, y, menu.base() && state.base),
     point,
     pin,
     close,
