@@ -8,6 +8,7 @@ from core.alarms import SPAN, last_healthy
 from core.config import RunConfig
 from core.errors import UserError
 from core.runs import checkpoints
+from core.runs.branch import free_path
 from core.runs.database import Database
 from core.runs.folder import Run
 
@@ -19,7 +20,8 @@ USUAL_BETA, STEP, MOST_BETA = 0.5, 0.25, 3.0
 
 def against_narrowing(run: Run, past: History, config: RunConfig) -> dict[str, Any] | None:
     """{"beta": value to raise the bonus to or None, "turned": iteration of a raise that has yet to show or None,
-    "back": last healthy checkpoint or None}; None while there is nothing to mend. `config`: with the dials in force.
+    "back": last healthy checkpoint or None, "branch": what a run that goes on from there would be called or None};
+    None while there is nothing to mend. `config`: with the dials in force.
     """
     now = past.rows[-1] if past.rows else None
     if now is None or not now["alarms"] and now["verdict"] not in (NARROWING, COLLAPSING):
@@ -27,7 +29,7 @@ def against_narrowing(run: Run, past: History, config: RunConfig) -> dict[str, A
     raises = [t["iteration"] for t in past.dials if t["name"] == "creative_beta" and t["new"] > t["old"]]
     turned = raises[-1] if raises and now["iteration"] - raises[-1] < SPAN else None
     back = last_healthy(checkpoints.all_of(run), {r["iteration"]: r["q"] for r in past.rows})
-    return {"beta": next_beta(config), "turned": turned, "back": back}
+    return {"beta": next_beta(config), "turned": turned, "back": back, "branch": None if back is None else free_path(run, back).name}
 
 
 def next_beta(config: RunConfig) -> float | None:

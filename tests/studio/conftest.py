@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -50,7 +51,9 @@ def server() -> Iterator[Callable[..., Studio]]:
     yield serve
     for instance, thread in running:
         instance.should_exit = True
-        thread.join(5)
+        thread.join(20)
+    living = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
+    assert not [child for child in living if "core.comparing" in child.cmdline()], "a server that ended left its sampler"
 
 
 @pytest.fixture

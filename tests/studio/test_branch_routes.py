@@ -109,7 +109,7 @@ def test_a_narrowing_run_is_told_with_its_remedies(studio):
     with run.database(readonly=True) as db:
         q = {r["iteration"]: r["q"] for r in history(run, db).rows}
     best = max(n for n in (10, 20, 40, 80) if q[n] >= 0.8)
-    assert seen["narrowing"] == {"beta": 0.5, "turned": None, "back": best} and seen["lines"] == {"warn": 45.0, "pause": None}
+    assert seen["narrowing"] == {"beta": 0.5, "turned": None, "back": best, "branch": f"cats-from-{best}"} and seen["lines"] == {"warn": 45.0, "pause": None}
 
 
 def test_a_raised_bonus_is_given_time_to_show(studio):

@@ -120,8 +120,25 @@ def test_narrowing_is_said_on_every_screen_and_its_remedies_work(studio, page):
     page.get_by_label("A second run in this chart").select_option("taken")
     expect(page.locator(".mm-front svg text", has_text="taken, β 0")).to_be_visible()
 
-    # roll back: a branch opens and runs, the first run is whole and points to it
-    page.get_by_role("button", name="Roll back to 20").click()
+    # roll back: what it makes can be read before, by mouse and by keyboard
+    back, told = page.get_by_role("button", name="Roll back to 20"), page.get_by_role("tooltip")
+    expect(page.locator(".mm-variety .after")).to_have_text("in a new run")
+    back.hover()
+    expect(told).to_have_text(
+        "Makes a new run, cats-from-20, that goes on from iteration 20 with β 0.50. 20 is the last saved iteration where variety was healthy. cats is kept as it is."
+    )
+    page.mouse.move(700, 500)
+    expect(told).to_be_hidden()
+    page.get_by_role("button", name="Resume with β 0.50").focus()
+    page.keyboard.press("Tab")
+    expect(back).to_be_focused()
+    expect(told).to_contain_text("Makes a new run")
+    expect(back).to_have_accessible_description(re.compile("^Makes a new run, cats-from-20"))
+    page.keyboard.press("Escape")
+    expect(told).to_be_hidden()
+
+    # a branch opens and runs, the first run is whole and points to it
+    back.click()
     expect(page.locator("#mm-run")).to_have_value("cats-from-20", timeout=LONG)
     expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
     expect(page.locator("#mm-on")).to_contain_text("from cats at 20")
@@ -134,18 +151,42 @@ def test_narrowing_is_said_on_every_screen_and_its_remedies_work(studio, page):
     expect(page.locator("#mm-run")).to_have_value("cats-from-20")
 
 
-def test_out_of_memory_goes_on_with_fewer_pictures_in_flight(studio, page):
-    run = made(studio, "oom", iterations=41, state="failed")
+def out_of_memory(studio, name, thrifty=False):
+    """A run that failed for want of memory; `thrifty`: although checkpointing was on."""
+    run = made(studio, name, iterations=41, state="failed")
     with run.database() as db:
-        db.add_event("failure", 42, reason="memory", fewer=12, thrifty=False)
+        db.add_event("failure", 42, reason="memory", fewer=12, thrifty=thrifty)
         db.set_status(message="Ran out of memory, iteration 42. Saved at 40.", remedy="Continue with 12 pictures in flight (micro_batch=12).", details="<i>x</i>")
+    return run
+
+
+def test_out_of_memory_goes_on_with_fewer_pictures_in_flight(studio, page):
+    run = out_of_memory(studio, "oom")
     look(page, studio, run)
     expect(page.locator("#mm-on")).to_have_text("Ran out of memory, iteration 42. Saved at 40.", timeout=LONG)
     expect(page.locator(".mm-notice pre")).to_have_text("<i>x</i>", timeout=LONG)
-    expect(page.get_by_role("button", name="Turn on checkpointing")).to_be_visible()
     page.get_by_role("button", name="Continue with 12 pictures in flight").click()
     expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
-    assert run.config().micro_batch == 12
+    assert run.config().micro_batch == 12 and not run.config().gradient_checkpointing
+
+
+def test_out_of_memory_goes_on_with_checkpointing_and_offers_it_only_once(studio, page):
+    run = out_of_memory(studio, "thrifty")
+    before = run.config()
+    look(page, studio, run)
+    button = page.locator(".mm-notice").get_by_role("button", name="Turn on checkpointing")
+    expect(button).to_be_visible(timeout=LONG)
+    button.hover()
+    expect(page.get_by_role("tooltip")).to_have_text(re.compile(r"^Goes on from 40\. .*less of each picture.*about a third more time\."))
+    button.click()
+    expect(page.get_by_role("tooltip")).to_be_hidden()
+    expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
+    page.wait_for_function("manymodes.state.head.iteration > 42 && manymodes.state.head.failure === null", timeout=LONG)
+    expect(page.locator(".mm-notice")).to_be_hidden()
+    assert run.config() == before.with_changes(gradient_checkpointing=True)
+    look(page, studio, out_of_memory(studio, "thrifty-already", thrifty=True))
+    expect(page.get_by_role("button", name="Continue with 12 pictures in flight")).to_be_visible(timeout=LONG)
+    expect(button).to_have_count(0)
 
 
 def test_a_trainer_that_does_not_answer_is_ended_only_when_one_is_sure(studio, page):
@@ -182,13 +223,15 @@ def test_after_ten_seconds_a_pause_or_a_stop_offers_to_end_the_process(studio, p
 
 
 def test_a_run_paused_by_its_alarm_says_why_and_goes_on(studio, page):
-    run = made(studio, "watched-over", iterations=41)
+    run = made(studio, "watched-over", iterations=94)
     me = psutil.Process()
     status(run, state="paused", message="Paused by an alarm at 41. Variety is at 28 % of the base model's, below 30 %.", pid=me.pid, process_started=me.create_time())
     look(page, studio, run)
     notice = page.locator(".mm-notice")
     expect(notice.locator("b")).to_have_text("Paused by an alarm at 41.", timeout=LONG)
     expect(notice).to_contain_text("Variety is at 28 %")
+    expect(notice).to_contain_text("Roll back to 20: makes a new run, watched-over-from-20, that goes on from iteration 20 with β 0.50.")
+    expect(notice).to_contain_text("watched-over stops and is kept as it is.")
     notice.get_by_role("button", name="Resume", exact=True).click()
     page.wait_for_function("manymodes.state.head.waiting.length === 1")
     with run.database(readonly=True) as db:

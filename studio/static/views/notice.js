@@ -95,7 +95,7 @@ function afterFailure(head) {
   else if (changes.learning_rate)
     acts.push({
       label: saved ? `Roll back to ${saved} with half the rate` : 'Start again with half the rate',
-      title: `Goes on ${from} with a learning rate of ${plain(changes.learning_rate)}.`,
+      title: `This run goes on ${from} with a learning rate of ${plain(changes.learning_rate)}${saved ? `; what came after ${saved} is made anew` : ''}.`,
       act: () => goOn(changes),
     });
   if (head.failure.checkpointing)
@@ -146,7 +146,8 @@ function paused(head) {
   const split = head.message.indexOf('. ') + 1;
   const [title, text] = split ? [head.message.slice(0, split), head.message.slice(split + 1)] : [head.message, ''];
   const acts = head.watched ? [] : [{ label: 'Resume', act: () => command({ kind: 'resume' }) }, ...offers()];
-  return { tone: 'warn', title, text, acts };
+  const back = acts.find((a) => a.after); // here is the room to say it before it is pointed at
+  return { tone: 'warn', title, text: back ? `${text} ${back.label}: ${back.title[0].toLowerCase()}${back.title.slice(1)}` : text, acts };
 }
 
 /** "Loading the model", and after five seconds for how long. */

@@ -2,6 +2,7 @@
 
 import { h, fixed, plain, diamond, svg } from '../lib/dom.js';
 import { state, on, command, following, listRuns, openRun, poll, post, runPath } from '../lib/store.js';
+import { tip } from '../lib/tip.js';
 
 /** Go on from the newest checkpoint, with `changes` of settings or dials. */
 export async function goOn(changes = {}) {
@@ -17,7 +18,7 @@ export async function rollBack(at, changes = {}) {
   if (waits) throw new Error(waits);
 }
 
-/** {label, title, act} of each remedy that can be used now. */
+/** {label, title, act, after} of each remedy that can be used now; `after`: words that stand behind its button where there is room. */
 export function offers() {
   const { head } = state,
     help = head?.narrowing;
@@ -33,9 +34,10 @@ export function offers() {
   if (help.back !== null && help.back < head.iteration && (head.verdict === 'Collapsing' || head.alarms.length))
     found.push({
       label: `Roll back to ${help.back}${found.length || help.beta === null ? '' : ` with β ${fixed(help.beta)}`}`,
-      title: `Starts a new run from iteration ${help.back}, the last that was saved while variety was healthy${
-        help.beta === null ? '' : `, with β ${fixed(help.beta)}`
-      }. ${head.name} stops and keeps everything.`,
+      title: `Makes a new run, ${help.branch}, that goes on from iteration ${help.back}${help.beta === null ? '' : ` with β ${fixed(help.beta)}`}. ${
+        help.back
+      } is the last saved iteration where variety was healthy. ${head.name} ${ended ? 'is' : 'stops and is'} kept as it is.`,
+      after: 'in a new run',
       act: () => rollBack(help.back, help.beta === null ? {} : { creative_beta: help.beta }),
     });
   if (head.state === 'running') found.push({ label: 'Pause', title: 'Wait after this step  Space', act: () => command({ kind: 'pause' }) });
@@ -49,9 +51,10 @@ async function raise(beta) {
   return undefined;
 }
 
-/** A button that does `act`, says `busy` meanwhile and hands a refusal to `tell`. */
-export function deed(label, title, act, tell, busy = label) {
-  const button = h('button', { class: 'btn sm', title }, label);
+/** A button that tells `words` before it does `act`, says `busy` meanwhile and hands a refusal to `tell`. */
+export function deed(label, words, act, tell, busy = label) {
+  const button = h('button', { class: 'btn sm' }, label);
+  if (words) tip(button, words);
   button.addEventListener('click', async () => {
     button.disabled = true;
     button.textContent = busy;
@@ -92,7 +95,10 @@ export function remedies(row) {
   function content() {
     if (!state.head || !following()) return [];
     if (wrong) return [h('span', { class: 'wrong', role: 'alert', title: wrong }, wrong)];
-    const buttons = offers().map((o) => deed(o.label, o.title, o.act, tell, o.label.startsWith('Roll') ? 'Rolling back' : o.label));
+    const buttons = offers().flatMap((o) => [
+      deed(o.label, o.title, o.act, tell, o.label.startsWith('Roll') ? 'Rolling back' : o.label),
+      ...(o.after ? [h('span', { class: 'note after' }, o.after)] : []),
+    ]);
     const said = note();
     if (said) buttons.unshift(h('span', { class: 'note' }, svg(9, 9, `<path d="${diamond(4.5, 4.5, 3.4)}" fill="none" stroke="currentColor"/>`), said));
     return buttons.length ? buttons : [h('span', { class: 'note' }, lines())];
