@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { box, inside, placeLabels, placeLetters } from '../../studio/static/lib/hull.js';
+import { inside, placeLabels, placeLetters } from '../../studio/static/lib/hull.js';
 
 const SIZE = [600, 400];
 const ring = (x, y, r) => Array.from({ length: 120 }, (_, i) => [x + r * Math.cos((i * Math.PI) / 60), y + r * Math.sin((i * Math.PI) / 60)]);
@@ -32,10 +32,22 @@ test('of a free outline it takes the side of its label, and gives way to dots', 
   assert.ok(crowd.every((p) => far(p, moved) >= 11));
 });
 
+test('a label that lies on the outline does not hide its letter', () => {
+  const label = { left: 330, right: 442, top: 181, bottom: 219 };
+  const [[x, y]] = placeLetters([ring(300, 200, 80)], [], [label], ...SIZE);
+  assert.ok(x < 320 || y < 171 || y > 229, `${x} ${y}`);
+});
+
+test('two outlines that touch get letters that do not', () => {
+  const outlines = [ring(220, 200, 80), ring(381, 200, 80)];
+  const label = { left: 299, right: 302, top: 199, bottom: 201 };
+  const [a, b] = placeLetters(outlines, [], [label, label], ...SIZE);
+  assert.ok(far(a, b) >= 22);
+});
+
 test('it stays in the frame', () => {
   const outline = ring(20, 20, 60);
-  const labels = placeLabels([outline], [], 112, 38, ...SIZE);
-  const [[x, y]] = placeLetters([outline], [], labels, ...SIZE);
-  const { left, top } = box(outline);
-  assert.ok(left < 0 && top < 0 && x > 10 && y > 10);
+  const label = { left: -80, right: -40, top: -60, bottom: -20 };
+  const [[x, y]] = placeLetters([outline], [], [label], ...SIZE);
+  assert.ok(x > 10 && y > 10, `${x} ${y}`);
 });
