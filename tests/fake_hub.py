@@ -98,7 +98,7 @@ def serve(**settings) -> Iterator[Hub]:
             path = unquote(urlsplit(self.path).path)
             hub.asked.append((self.command, path, dict(self.headers)))
             if hub.broken:
-                return self.say(hub.broken)
+                return self.say(hub.broken, X_Error_Message="Invalid credentials in Authorization header")
             if path.startswith("/api/models/"):
                 return self.model(path.removeprefix("/api/models/"))
             name, _, rest = path[1:].partition("/resolve/")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, OfflineModeIsEnabled, RemoteEntryNotFoundError, RepositoryNotFoundError
@@ -177,6 +180,25 @@ def test_why_a_hub_model_cannot_be_had(cause, words, tmp_path):
     assert words in str(error) and error.field == "model" and "\n" not in str(error)
     assert hub.unreachable("model", str(tmp_path), behind(cause)) is None  # a folder is not fetched
     assert hub.unreachable("model", "a/b", ValueError("a shape")) is None
+
+
+@pytest.mark.parametrize(
+    "variables, place",
+    [
+        ({}, "~/.cache/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "/x"}, "/x/huggingface/hub"),
+        ({"HF_HOME": "~/h", "XDG_CACHE_HOME": "/x"}, "~/h/hub"),
+        ({"HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/h"}, "/old"),
+        ({"HF_HUB_CACHE": "$HF_HOME/c", "HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/h"}, "/h/c"),
+    ],
+)
+def test_the_cache_is_where_huggingface_hub_has_it(monkeypatch, variables, place):
+    names = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")
+    for name in names:
+        monkeypatch.setenv(name, variables[name]) if name in variables else monkeypatch.delenv(name, raising=False)
+    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
+    theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert str(hub.cache()) == theirs == os.path.expanduser(place)
 
 
 def test_a_fetched_model_is_found_in_the_hubs_own_cache(tmp_path, monkeypatch):
