@@ -2,7 +2,7 @@
 
     python launch.py [options of app.py]     the studio, in the browser
     python launch.py test [pytest options]   the tests
-    python launch.py train|sample|evaluate|report|export|presets|bench ...
+    python launch.py train|sample|evaluate|report|export|fetch|presets|bench ...
                                              the engine without a screen: the same as python -m core ...
 
 The first start makes the folder .venv and installs requirements.txt into it; later starts take no time. An install
@@ -26,7 +26,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 STAMP = VENV / "installed.txt"  # written last, so it is there only after a whole install of these requirements
 LOG = VENV / "install.log"
 OLDEST = (3, 11)
-ENGINE = ("train", "sample", "evaluate", "report", "export", "presets", "bench")
+ENGINE = ("train", "sample", "evaluate", "report", "export", "fetch", "presets", "bench")
 WHOLE_SUITE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # a file stays on one worker, which shares its server and its browser
 GIGABYTE = 10 ** 9
 NEEDED = 10 if sys.platform.startswith("linux") else 4  # GB; on Linux torch brings the CUDA libraries

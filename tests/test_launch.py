@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import launch
+from core.cli import COMMANDS
 
 ROOT = Path(launch.__file__).parent
 APP = """
@@ -112,6 +113,7 @@ def test_words_choose_what_runs(checkout, tmp_path):
     tests = checkout.launch("test", "-k", "x y", cwd=tmp_path)
     assert (tests.returncode, tests.stdout) == (5, f"pytest ['-k', 'x y'] {checkout.path}\n")
     assert "'--dist', 'loadfile'" in checkout.launch("test", cwd=tmp_path).stdout  # the whole suite, on two workers
+    assert {*launch.ENGINE} == {*COMMANDS}
     engine = checkout.launch("train", "demo", "--set", "seed=1", cwd=tmp_path)
     assert (engine.returncode, engine.stdout) == (2, f"core ['train', 'demo', '--set', 'seed=1'] {tmp_path}\n")
 
