@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-STYLES = ("tokens", "controls", "shell", "setup", "live", "schedule", "compare", "runs", "lesson", "narrow")
+STYLES = ("tokens", "controls", "shell", "setup", "live", "schedule", "compare", "runs", "lesson", "narrow", "forced")
 HEAD = (
     """
 <script>document.documentElement.dataset.theme = localStorage.getItem('manymodes.theme')

@@ -163,7 +163,15 @@ export function glyph(look, size = 10) {
     { viewBox: `0 0 ${size} ${size}`, 'aria-hidden': 'true' },
   );
 }
-export const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+let probe = null;
+/** What a variable stands for, as a canvas takes it: where colours are forced, a name such as CanvasText becomes the person's own colour. */
+export function colour(variable) {
+  const value = getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+  if (!/^([A-Z]|color-mix)/.test(value)) return value;
+  if (!probe) document.body.append((probe = h('i', { style: 'display:none;forced-color-adjust:none' })));
+  probe.style.color = value;
+  return getComputedStyle(probe).color;
+}
 
 // --- numbers in words ---------------------------------------------------------------------------------------------
 export const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
