@@ -100,11 +100,14 @@ def at_equal_reward(method: Sequence[Measure], baseline: Sequence[Measure], spac
 
 
 def gain_at_equal_variety(method: Sequence[Measure], baseline: Sequence[Measure], space: str) -> float:
-    """Reward gained over the base by the method over that by the baseline, less 1, at the lowest variety that both fall to."""
+    """Reward gained over the base by the method over that by the baseline, less 1, at the lowest variety that both fall to.
+
+    nan if the baseline had gained nothing when it came there: then there is no such ratio.
+    """
     lowest = lambda track: min(getattr(m, space) for m in track)
     variety = max(lowest(method), lowest(baseline))
     gain = lambda track: reward_at_variety(track, variety, space) - track[0].reward
-    return gain(method) / gain(baseline) - 1
+    return gain(method) / gain(baseline) - 1 if gain(baseline) > 0 else float("nan")
 
 
 def kept_near_gain(method: Sequence[Measure], baseline: Sequence[Measure], space: str, *, left: float, gain: float) -> float:

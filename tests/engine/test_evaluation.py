@@ -44,6 +44,7 @@ def test_methods_are_compared_at_what_both_reach():
     plain, diverse = track((0, 8), (2, 4), (4, 2)), track((0, 8), (2, 7), (3, 6))
     assert at_equal_reward(diverse, plain, "clip") == pytest.approx(6 / 3 - 1)  # at reward 3
     assert gain_at_equal_variety(diverse, plain, "clip") == pytest.approx(3 / 1 - 1)  # at variety 6
+    assert math.isnan(gain_at_equal_variety(diverse, track((0, 8), (-1, 6), (2, 4)), "clip"))  # at variety 6 the other had only lost
     assert at_equal_reward(plain, plain, "pixels") == 0 and gain_at_equal_variety(plain, plain, "pixels") == 0
 
 
