@@ -112,7 +112,7 @@ class Trainer(Sampler):
     def _grouped(self, prompts: list[int], seeds: list[int], images: torch.Tensor, measured: dict[str, torch.Tensor]) -> Group:
         """What the pictures of P groups are beside each other."""
         config, P = self.config, len(prompts)
-        features, raw = measured["features"], {name: measured[name] for name in self.rewards.weights}
+        features, raw = measured["features"], {name: values for name, values in measured.items() if name != "features"}
         with self._phase("reward"):
             quality = self.rewards.combine(raw).view(P, -1)  # (P, G)
             quality = torch.where(quality.isnan(), quality.nanmean(1, keepdim=True).nan_to_num(), quality)  # unscored: no say

@@ -207,7 +207,11 @@ def memory_parts(peak: int, after: dict[str, int], highest: dict[str, int], *, p
         "gradients": 2 * (parameters + moments) if worst == "update" else moments,
         "looks": max(0, after["judges"] - after["model"]),
     }
-    parts["model" if worst == "loading" else _PARTS.get(worst, "pictures")] += peak - sum(parts.values())
+    rest = "model" if worst == "loading" else _PARTS.get(worst, "pictures")
+    parts[rest] += peak - sum(parts.values())
+    if parts[rest] < 0:  # it found room in what others had given back
+        parts["model"] += parts[rest]
+        parts[rest] = 0
     return parts
 
 

@@ -9,6 +9,7 @@ import torch
 
 from core import trial
 from core.config import build
+from core.ranks import Ranks
 from core.training import Trainer
 from studio.data import cost
 
@@ -96,9 +97,14 @@ def test_the_command_prints_lines_of_json_and_removes_its_folder(settings, tmp_p
 def test_the_studio_counts_pictures_in_flight_as_the_trainer_does(settings, changes):
     config = build({**settings().model_dump(), **changes})
     trainer = Trainer.__new__(Trainer)
-    trainer.config = config
+    trainer.config, trainer.ranks = config, Ranks()
     updates = trainer._updates(cost.pictures(config) // config.group_size, config.group_size)
     assert max(len(rows) for update in updates for rows in update) == cost.in_flight(config)
+
+
+def test_memory_that_others_had_given_back_is_no_less_than_nothing():
+    parts = trial.memory_parts(100, {"model": 98, "judges": 98}, {"rollout": 100, "update": 90}, parameters=3, moments=6)
+    assert sum(parts.values()) == 100 and parts == {"model": 94, "pictures": 0, "gradients": 6, "looks": 0}
 
 
 @pytest.mark.parametrize("highest, told", [({"rollout": 1, "update": 2}, True), ({"rollout": 2, "update": 1}, False)])

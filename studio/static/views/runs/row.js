@@ -81,7 +81,7 @@ function words(node, run) {
     chip.className = `state ${TONES[state] ?? ''}`;
     $('.ic', chip).replaceChildren(icon(ICONS[state] ?? 'clock', 13));
   }
-  say($('.word', chip), run.broken ? 'Cannot be read' : run.place ? `Queued, ${run.place}` : run.word);
+  say($('.word', chip), run.broken ? 'Unreadable' : run.place ? `Queued, ${run.place}` : run.word);
   const ended = run.state === 'died' ? `Ended unexpectedly at ${run.iteration}, ${last(run.saved) ? `saved at ${last(run.saved)}` : 'nothing saved'}` : null;
   const plan = run.broken ? '' : run.branch ? `${preset(run.preset)}, from ${run.branch.of} at ${run.branch.at}` : `${preset(run.preset)} on ${modelName(run.model)}`;
   const said = run.broken || ended || (run.state === 'failed' && run.message) || plan;
