@@ -60,7 +60,14 @@ function firstScreen() {
   if (!button) return setTimeout(firstScreen, 30);
   const wanted = new URLSearchParams(location.search).get('screen') || localStorage.getItem('manymodes.screen') || 'lesson';
   opened(tab(wanted) ? wanted : 'setup');
-  return show(state.screen);
+  return hold();
+}
+
+/** Show the screen until it has stayed for two seconds: on a slow computer Gradio shows its own first tab after ours was pressed, or does not hear the press yet. */
+function hold(stayed = 0) {
+  const there = tab(state.screen)?.getAttribute('aria-selected') === 'true';
+  if (!there) show(state.screen);
+  if (stayed < 40) setTimeout(hold, 50, there ? stayed + 1 : 0);
 }
 
 // --- light and dark -----------------------------------------------------------------------------------------------

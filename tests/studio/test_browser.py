@@ -162,3 +162,17 @@ def test_the_past_can_be_viewed_and_linked(studio, page):
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_screen_that_did_not_open_at_once_is_opened_again(studio, page):
+    """Gradio builds a tab before it listens to it; on a slow computer the first press is lost."""
+    page.add_init_script("""
+        let lost = 0;
+        addEventListener('click', (e) => { if (e.target.closest?.('#tab-runs-button') && lost++ < 2) e.stopImmediatePropagation(); }, true);
+    """)
+    page.goto(f"{studio.url}/?screen=runs")
+    expect(page.locator("#tab-runs-button")).to_have_attribute("aria-selected", "true", timeout=15000)
+    expect(page.locator(".mm-runs")).to_be_visible()
+    page.locator("#tab-compare-button").click()  # and a person's press is left as it is
+    page.wait_for_timeout(2500)
+    expect(page.locator("#tab-compare-button")).to_have_attribute("aria-selected", "true")
