@@ -119,7 +119,7 @@ class Ranks:
                 self.meet(END)
             except Lost:
                 pass
-            except Exception:
+            except (UserError, MemoryError, Elsewhere):  # a void meeting: the others wait for the order still
                 continue
             self.count = 1
 
