@@ -15,7 +15,11 @@ from ..runs import folder
 
 # The baselines, each with the rewards that it and its rivals are trained on: taste or colour, and the size of the file.
 REWARDS = {
-    "flow-grpo": {"style": {"style_preference": 1.0, "clip_score": 1.0}, "size": {"incompressibility": 1.0, "clip_score": 1.0}},
+    "flow-grpo": {
+        "style": {"style_preference": 1.0, "clip_score": 1.0},
+        "colour": {"colourfulness": 1.0, "clip_score": 1.0},
+        "size": {"incompressibility": 1.0, "clip_score": 1.0},
+    },
     "ddpo": {"colour": {"colourfulness": 1.0}, "size": {"incompressibility": 1.0}},
 }
 KINDS = ("style", "colour", "size")
