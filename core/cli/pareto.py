@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from ..proof import Interrupted, measured, trained
 
     methods = chosen(args.methods or (QUICK if args.quick else METHODS))
-    plan = {kind: names for kind, names in trained_on(methods, args.rewards or KINDS).items() if not (args.quick and kind == "size")}
+    plan = trained_on(methods, args.rewards or KINDS, only_first=args.quick)
     common = {**({"iterations": 20} if args.quick else {}), **parse_assignments(args.assignments)}
     tracks = earlier(args.run_dir)
     for kind, names in plan.items():
@@ -84,9 +84,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def trained_on(methods: dict[str, tuple], kinds: Iterable[str]) -> dict[str, list[str]]:
-    """Kind of reward -> the methods whose baseline is trained on it, in KINDS' order. Raises UserError if there are none."""
-    found = {kind: [name for name, (_, against, _) in methods.items() if kind in REWARDS[against]] for kind in KINDS if kind in kinds}
+def trained_on(methods: dict[str, tuple], kinds: Iterable[str], *, only_first: bool = False) -> dict[str, list[str]]:
+    """Kind of reward -> the methods whose baseline is trained on it (or on it first), in KINDS' order. Raises UserError if there are none."""
+    of = {against: list(rewards)[:1] if only_first else rewards for against, rewards in REWARDS.items()}
+    found = {kind: [name for name, (_, against, _) in methods.items() if kind in of[against]] for kind in KINDS if kind in kinds}
     found = {kind: names for kind, names in found.items() if names}
     if not found:
         there = "; ".join(f"{against}: {' or '.join(rewards)}" for against, rewards in REWARDS.items())

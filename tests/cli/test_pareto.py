@@ -36,8 +36,9 @@ def test_methods_are_chosen_with_their_baselines():
 def test_each_family_has_rewards_of_its_own():
     methods = pareto.chosen(["diverse-grpo", "hrf"])
     assert pareto.trained_on(methods, pareto.KINDS) == {
-        "style": ["flow-grpo", "diverse-grpo"], "colour": ["ddpo", "hrf"], "size": ["flow-grpo", "diverse-grpo", "ddpo", "hrf"],
+        "style": ["flow-grpo", "diverse-grpo"], **{kind: ["flow-grpo", "diverse-grpo", "ddpo", "hrf"] for kind in ("colour", "size")},
     }
+    assert pareto.trained_on(methods, pareto.KINDS, only_first=True) == {"style": ["flow-grpo", "diverse-grpo"], "colour": ["ddpo", "hrf"]}
     with pytest.raises(UserError, match="none of ddpo, hrf is trained on style.*ddpo: colour or size"):
         pareto.trained_on(pareto.chosen(["hrf"]), ["style"])
 
