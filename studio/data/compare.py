@@ -11,6 +11,7 @@ import io
 import json
 import re
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ LARGEST_SEED = 2**31 - 1
 _PROMPTS_LISTED = 200
 _samplers: dict[Path, subprocess.Popen] = {}
 _since: dict[Path, float] = {}  # when each was started
+_one = threading.Lock()  # two questions at once start one sampler: a second would be lost to end_samplers
 _COUNTED = 5  # seconds of loading after which they are told
 _EMBEDDED = {"emoji-sd3": "Emoji SD3", "emoji-ddpm": "Emoji DDPM"}
 
@@ -156,8 +158,7 @@ def _answer(view: View, left_view: View, ask_for_more: bool) -> dict[str, Any]:
     if ask_for_more:
         if ask.again:
             for one in {id(view): view, id(left_view): left_view}.values():
-                one.store.forgive()
-                _samplers.pop(one.run.path.absolute(), None)
+                _forgive(one)
         view.store.want(ask.page, _wants(view, (left, right) if both else (right,)), ask.take)
         if not both:
             left_view.store.want(ask.page, _wants(left_view, (left,), alone=True))
@@ -244,8 +245,22 @@ _WAITING = {
 }
 
 
+def _forgive(view: View) -> None:
+    """What failed may be tried again; a sampler that had failed or died is followed by a new one."""
+    with _one:
+        process = _samplers.get(view.run.path.absolute())
+        if process is not None and (view.store.sampler()["state"] == "failed" or process.poll() is not None):
+            _end(_samplers.pop(view.run.path.absolute()))
+        view.store.forgive()
+
+
 def _sampler(view: View) -> dict[str, Any]:
     """The state of the run's sampler, which is started if there is none."""
+    with _one:
+        return _started(view)
+
+
+def _started(view: View) -> dict[str, Any]:
     told, key = view.store.sampler(), view.run.path.absolute()
     process = _samplers.get(key)
     # one that an earlier studio started, or that ended with the computer, says nothing of how the next one fares
@@ -264,11 +279,15 @@ def _sampler(view: View) -> dict[str, Any]:
 
 def end_samplers(runs: Path | None = None) -> None:
     """End every sampler that this studio started on a run of `runs`, or any: each holds a model in memory, and nobody looks any more."""
-    for path in [path for path in _samplers if runs is None or path.parent == runs.absolute()]:
-        process = _samplers.pop(path)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with _one:
+        for path in [path for path in _samplers if runs is None or path.parent == runs.absolute()]:
+            _end(_samplers.pop(path))
+
+
+def _end(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 atexit.register(end_samplers)  # a server that is told twice to end does not close its app

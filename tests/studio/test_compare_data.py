@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -234,6 +235,43 @@ def test_a_sampler_of_an_earlier_studio_that_died_is_followed_by_a_new_one(made,
     told = [data.answer(made, ask())["maker"] for _ in range(3)][-1]
     assert told["state"] == "failed" and "stopped by itself" in told["words"] and len(started) == 1
     assert data.answer(made, ask(again=True))["maker"]["state"] == "loading" and len(started) == 2
+
+
+def test_two_pages_that_ask_at_once_start_one_sampler(made, monkeypatch):
+    started = []
+
+    def start(run):
+        time.sleep(0.2)  # a process takes its time to begin
+        started.append(Process())
+        return started[-1]
+
+    monkeypatch.setattr(compare, "start_sampler", start)
+    pages = [threading.Thread(target=data.answer, args=(made, ask(page=name))) for name in "abcd"]
+    for page in pages:
+        page.start()
+    for page in pages:
+        page.join()
+    assert len(started) == 1
+
+
+def test_trying_again_ends_a_sampler_that_failed_and_keeps_one_that_works(made, monkeypatch):
+    class Living(Process):
+        def kill(self):
+            self.code = -9
+
+        def wait(self):
+            assert self.code is not None
+
+    started = []
+    monkeypatch.setattr(compare, "start_sampler", lambda run: started.append(Living()) or started[-1])
+    data.answer(made, ask())
+    with Store(made) as store:
+        store.claim()
+        store.tell("ready")
+        assert data.answer(made, ask(again=True))["maker"]["state"] == "ready" and len(started) == 1 and started[0].code is None
+        store.tell("failed", "There is not enough memory for the model.")  # and has not ended yet
+    assert data.answer(made, ask(again=True))["maker"]["state"] == "loading" and len(started) == 2
+    assert started[0].code is not None and started[1].code is None
 
 
 def test_weights_that_are_gone_are_told_at_the_side_that_wants_them(made, idle):
