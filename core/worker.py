@@ -30,7 +30,7 @@ from .loading import build_trainer
 from .lookout import Lookout
 from .pictures import picture_rows
 from .ranks import Ranks, out_of_memory
-from .runs import checkpoints, compare, folder
+from .runs import checkpoints, compare, folder, lora_folder
 from .runs.database import Database
 from .training import SAMPLE, Diverged, Iteration, Trainer
 
@@ -291,7 +291,7 @@ class Worker:
         if self.iteration and self.iteration not in checkpoints.all_of(self.run):
             self._save()
         if self.iteration:
-            self.trainer.backbone.export_lora(self.run.export)
+            lora_folder.write(self.run, self.iteration, self.run.export)
         self.db.add_event("state", self.iteration + 1, state=state)
         self.db.set_status(state=state, message=message, phase="", pid=None)
 

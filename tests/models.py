@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -21,6 +22,8 @@ from diffusers import (
     VQModel,
 )
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from core.runs import checkpoints, folder
 
 torch.set_num_threads(1)  # on a busy machine threads wait for each other far longer than these models compute
 WORDS = 12  # tokens of a prompt
@@ -179,6 +182,14 @@ def perturb(backbone, by: float = 0.3) -> None:
     with torch.no_grad():
         for parameter in backbone.adapter().values():
             parameter.add_(by * torch.randn(parameter.shape, generator=generator))
+
+
+def saved(place: Path, backbone, config, iteration: int = 3) -> folder.Run:
+    """A run with the backbone's adapter as its checkpoint; the optimizer's tensors are no part of a LoRA."""
+    run = folder.create(place / "demo", config)
+    tensors = {f"lora/{name}": p.detach().numpy() for name, p in backbone.adapter().items()}
+    checkpoints.save(run, iteration, tensors | {"optimizer/step/x": np.zeros(())}, {}, keep=5)
+    return run
 
 
 def settings(model: Path, **changes) -> dict:

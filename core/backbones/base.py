@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -56,6 +55,3 @@ class Backbone(Protocol):
 
     def reference(self) -> AbstractContextManager:
         """Within it the adapter is off: the base model."""
-
-    def export_lora(self, folder: Path) -> Path:
-        """Write the adapter as a LoRA file that stock diffusers (or, without a prompt, peft) loads; returns the file."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
-from safetensors.torch import save_file
 
 from ..config import MODELS, RunConfig
 from ..errors import UserError
@@ -55,12 +54,3 @@ class DDPM(UNetBackbone):
 
     def _predict(self, x: torch.Tensor, timestep: torch.Tensor, conditions: Conditions, guidance: float) -> torch.Tensor:
         return self.unet(x, timestep, return_dict=False)[0].float()
-
-    def export_lora(self, folder: Path) -> Path:
-        """Write what `PeftModel.from_pretrained(pipeline.unet, folder)` reads, as stock diffusers loads no LoRA into these pipelines; returns the file."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "adapter_model.safetensors"
-        save_file({f"base_model.model.{name}": tensor for name, tensor in self.lora_layers().items()}, file, metadata={"format": "pt"})
-        self.unet.peft_config["default"].save_pretrained(folder)
-        return file

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from diffusers import StableDiffusionPipeline
 
@@ -53,10 +51,3 @@ class StableDiffusion(UNetBackbone):
             return led
         free = forward(conditions.negative_context)
         return free + guidance * (led - free)
-
-    def export_lora(self, folder: Path) -> Path:
-        """Write what `StableDiffusionPipeline.load_lora_weights(folder)` reads; returns the file."""
-        StableDiffusionPipeline.save_lora_weights(
-            folder, unet_lora_layers=self.lora_layers(), unet_lora_adapter_metadata=self.unet.peft_config["default"].to_dict(), safe_serialization=True,
-        )
-        return Path(folder) / "pytorch_lora_weights.safetensors"

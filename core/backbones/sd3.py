@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusion3Pipeline
 from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
 from torch import nn
 
 from ..config import RunConfig
@@ -160,11 +159,3 @@ class SD3:
     def set_strength(self, strength: float) -> None:
         """Scale of the adapter in later sampling; 1 is as trained."""
         self.transformer.set_adapters("default", weights=strength)
-
-    def export_lora(self, folder: Path) -> Path:
-        layers = get_peft_model_state_dict(self.transformer)
-        metadata = self.transformer.peft_config["default"].to_dict()
-        StableDiffusion3Pipeline.save_lora_weights(
-            folder, transformer_lora_layers={k: v.contiguous() for k, v in layers.items()}, transformer_lora_adapter_metadata=metadata, safe_serialization=True,
-        )
-        return Path(folder) / "pytorch_lora_weights.safetensors"

@@ -14,7 +14,6 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import set_adapter_layers, set_weights_and_activate_adapters
 from peft import LoraConfig, inject_adapter_in_model
-from peft.utils import get_peft_model_state_dict
 from torch import nn
 
 from ..config import RunConfig
@@ -152,7 +151,3 @@ class UNetBackbone(ABC):
     def set_strength(self, strength: float) -> None:
         """Scale of the adapter in later sampling; 1 is as trained."""
         set_weights_and_activate_adapters(self.unet, ["default"], [strength])
-
-    def lora_layers(self) -> dict[str, torch.Tensor]:
-        """The LoRA by PEFT's names, as a file holds it."""
-        return {name: tensor.contiguous() for name, tensor in get_peft_model_state_dict(self.unet).items()}

@@ -137,9 +137,13 @@ def write(run: Run, iteration: int | None, form: str, target: Path, *, strength:
     if iteration is None:
         raise UserError(f"{run.name}: nothing is saved yet, so there is no LoRA to export. Train it first.", "iteration")
     found = layers(run, iteration, strength)
-    tensors = (to_comfy if form == "comfy" else to_diffusers)(found)
+    return save_with_header(run, iteration, (to_comfy if form == "comfy" else to_diffusers)(found), target, form=form, made_of=made_of(found), strength=strength, preset=preset)
+
+
+def save_with_header(run: Run, iteration: int, tensors: dict[str, np.ndarray], target: Path, *, form: str, made_of: tuple[str, int], strength: float, preset: str = "") -> Path:
+    """Write the file with what it says of itself, see lora_header."""
     said = lora_header.metadata(
-        run.name, run.config(), iteration, form=form, made_of=made_of(found), strength=strength, made=compare.weights_made(run, iteration), preset=preset
+        run.name, run.config(), iteration, form=form, made_of=made_of, strength=strength, made=compare.weights_made(run, iteration), preset=preset
     )
     write_atomically(target, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}, said))
     return target

@@ -11,6 +11,7 @@ from peft import PeftModel
 from core.backbones.ddpm import DDPM
 from core.config import build
 from core.errors import UserError
+from core.runs import lora_folder
 from core.sampling.noise import draw, picture_generators
 from core.sampling.rollout import rollout
 
@@ -54,7 +55,7 @@ def test_pictures_are_those_of_stock_diffusers_also_with_the_exported_lora(folde
     base = pictures(backbone, stochastic)
     torch.testing.assert_close(drawn(stock.unet), base, atol=1e-4, rtol=0)
     models.perturb(backbone, by=0.1)
-    assert backbone.export_lora(tmp_path / "lora") == tmp_path / "lora" / "adapter_model.safetensors"
+    assert lora_folder.write(models.saved(tmp_path, backbone, build(models.settings(folder))), 3, tmp_path / "lora") == tmp_path / "lora" / "adapter_model.safetensors"
     tuned = pictures(backbone, stochastic)
     assert (tuned - base).abs().max() > 0.05
     torch.testing.assert_close(drawn(PeftModel.from_pretrained(stock.unet, tmp_path / "lora").merge_and_unload()), tuned, atol=1e-4, rtol=0)

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from core.backbones.sd import StableDiffusion
 from core.config import build
 from core.errors import UserError
+from core.runs import lora_folder
 from core.sampling.noise import draw, picture_generators
 from core.sampling.rollout import rollout
 
@@ -41,7 +42,7 @@ def pictures(backbone, guidance=GUIDANCE):
 def test_exported_lora_draws_the_same_pictures_in_stock_diffusers(folder, backbone, tmp_path):
     base = pictures(backbone)
     models.perturb(backbone)
-    file = backbone.export_lora(tmp_path)
+    file = lora_folder.write(models.saved(tmp_path, backbone, build(models.settings(folder))), 3, tmp_path)
     with safe_open(file, "pt") as read:
         assert len(read.keys()) == 64 and all(name.startswith("unet.") for name in read.keys())
     stock = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)

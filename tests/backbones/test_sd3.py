@@ -139,20 +139,6 @@ def test_equal_seeds_start_equal_loras(sd3_folder, backbone):
     assert not all(torch.equal(first[n], other[n]) for n in first)
 
 
-def test_exported_file_holds_rank_and_alpha(sd3_folder, tmp_path):
-    backbone = SD3(build(models.settings(sd3_folder, lora_rank=32, lora_alpha=64)))
-    perturb(backbone)
-    backbone.export_lora(tmp_path)
-    file = load_file(tmp_path / "pytorch_lora_weights.safetensors")
-    assert all(name.startswith("transformer.") for name in file) and file[
-        "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"
-    ].shape == (32, 32)
-    fresh = StableDiffusion3Pipeline.from_pretrained(sd3_folder, text_encoder_3=None, tokenizer_3=None)
-    fresh.load_lora_weights(tmp_path)
-    layer = fresh.transformer.transformer_blocks[0].attn.to_q
-    assert layer.r["default_0"] == 32 and layer.lora_alpha["default_0"] == 64 and layer.scaling["default_0"] == 2.0
-
-
 # --- folders that cannot be used ---------------------------------------------------------------------------------
 def refused(**changes) -> str:
     with pytest.raises(UserError) as caught:

@@ -1,9 +1,11 @@
 """An exported LoRA in stock diffusers draws the studio's picture."""
 
+import models
 import pytest
 import torch
 from diffusers import StableDiffusion3Pipeline
 
+from core.runs import lora_folder
 from core.training import SAMPLE
 
 SEEDS = [11, 12, 13]
@@ -25,7 +27,7 @@ def test_stock_diffusers_draws_the_studio_s_picture(make_trainer, sd3_folder, tm
     trainer = make_trainer(prompts=["cat"], learning_rate=1e-2, lora_rank=32, lora_alpha=64, guidance=guidance)
     for number in (1, 2, 3):
         trainer.iterate(number)
-    trainer.backbone.export_lora(tmp_path)
+    lora_folder.write(models.saved(tmp_path, trainer.backbone, trainer.config), 3, tmp_path)
     tuned = trainer.pictures(0, SEEDS, purpose=SAMPLE, base=False)
     base = trainer.pictures(0, SEEDS, purpose=SAMPLE, base=True)
     assert (tuned - base).abs().amax(dim=(1, 2, 3)).min() > 0.03  # enough was learned for the file to matter

@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from working import answers, events, metrics, pictures, reading, same_weights, send, status, work
 
@@ -135,6 +136,8 @@ def test_three_iterations_a_kill_and_three_more_equal_six(new_run, tiny_clip):
     assert [e["state"] for e in events(killed, "state")] == ["resumed", "finished"] and len(events(killed, "dial")) == len(events(killed, "started")) == 1
     exported = [load_file(run.export / "pytorch_lora_weights.safetensors") for run in (straight, killed)]
     assert all(np.array_equal(exported[0][n], exported[1][n]) for n in exported[0])
+    with safe_open(straight.export / "pytorch_lora_weights.safetensors", "np") as file:  # which says where it comes from
+        assert file.metadata()["manymodes.iteration"] == "6" and file.metadata()["manymodes.run"] == straight.name
 
 
 def test_stop_in_the_middle_of_an_update_loses_only_that_iteration(new_run, at_micro_step):

@@ -1,7 +1,6 @@
 """An exported LoRA is read by others: by diffusers from both files, and by ComfyUI's rule for names, written here anew."""
 
 import json
-from types import SimpleNamespace
 
 import models
 import numpy as np
@@ -15,7 +14,6 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
-from core import loading
 from core.backbones.ddpm import DDPM
 from core.backbones.sd import StableDiffusion
 from core.backbones.sd3 import SD3
@@ -28,13 +26,10 @@ from core.runs.folder import create
 ROUNDING = 1e-5
 
 
-def saved(tmp_path, backbone, config, iteration: int = 3):
-    """A run with the backbone's moved adapter as its checkpoint; the optimizer's tensors are no part of a LoRA."""
+def saved(place, backbone, config):
+    """A run with the backbone's moved adapter as its checkpoint."""
     models.perturb(backbone)
-    run = create(tmp_path / "demo", config)
-    tensors = {f"lora/{name}": p.detach().numpy() for name, p in backbone.adapter().items()}
-    checkpoints.save(run, iteration, tensors | {"optimizer/step/x": np.zeros(())}, {}, keep=5)
-    return run
+    return models.saved(place, backbone, config)
 
 
 @pytest.fixture(scope="module")
@@ -271,18 +266,12 @@ def test_command_line_s_file_at_a_strength_draws_what_the_unscaled_one_draws_at_
     assert json.loads(said["manymodes.recipe"])["lora_alpha"] == 12 and said["manymodes.iteration"] == "3"
 
 
-def test_command_line_scales_the_lora_of_a_model_without_a_prompt_for_peft(tmp_path_factory, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_model_without_a_prompt_gets_a_folder_that_peft_loads(tmp_path_factory, tmp_path, capsys, strength):
     config = build(models.settings(models.diffusion_folder(tmp_path_factory, "ddpm"), lora_rank=4, lora_alpha=12))
     trained = DDPM(config)
     run = saved(tmp_path, trained, config)
-
-    def opened(*_) -> SimpleNamespace:
-        backbone = DDPM(config)
-        models.perturb(backbone)
-        return SimpleNamespace(backbone=backbone)
-
-    monkeypatch.setattr(loading, "open_run", opened)
-    assert main(["export", str(run.path), "--strength", "0.5"]) == 0
+    assert main(["export", str(run.path), "--strength", str(strength)]) == 0
     file = run.export / "adapter_model.safetensors"
     assert capsys.readouterr().out.strip() == str(file)
     read = PeftModel.from_pretrained(DDPMPipeline.from_pretrained(config.model).unet, run.export)
@@ -290,9 +279,9 @@ def test_command_line_scales_the_lora_of_a_model_without_a_prompt_for_peft(tmp_p
     expected = changes(trained.unet)
     assert found.keys() == expected.keys() and min(change.abs().max() for change in expected.values()) > 0.1
     for layer, change in expected.items():
-        torch.testing.assert_close(found[layer], 0.5 * change, atol=ROUNDING, rtol=0)
+        torch.testing.assert_close(found[layer], strength * change, atol=ROUNDING, rtol=0)
     with safe_open(file, "np") as header:
-        assert header.metadata()["manymodes.strength"].startswith("0.5") and "lora_rank" in header.metadata()["manymodes.recipe"]
+        assert header.metadata()["manymodes.strength"].startswith(f"{strength:g},") and "lora_rank" in header.metadata()["manymodes.recipe"]
 
 
 @pytest.mark.parametrize("wrong", ["-0.1", "1.51", "nan"])
