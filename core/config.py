@@ -23,7 +23,6 @@ from .errors import UserError
 from .sampling.windows import HrfStart, Window, WindowKind, window
 
 ROOT = Path(__file__).resolve().parent.parent
-PRESETS = ROOT / "presets"
 MODELS = ROOT / "assets" / "models"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
@@ -357,7 +356,7 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UserError(f"--set {pair!r}: write it as key=value, for example --set creative_beta=0.5.")
         if key.strip() == "prompts" and text.startswith("@"):
-            changes["prompts"] = prompt_list(text[1:])
+            changes["prompts"] = prompt_files.listed(text[1:])
             continue
         try:
             changes[key.strip()] = _plain(key.strip(), yaml.safe_load(io.StringIO(text)))
@@ -397,48 +396,3 @@ def read(text: str, source: Path | str) -> RunConfig:
 
 def _unreadable(source: Path | str, reason: str | None = None) -> UserError:
     return UserError(f"{source}: the settings cannot be read ({reason or 'it is not YAML'}). Name a preset or a YAML file.")
-
-
-PROMPT_LISTS = PRESETS / "prompts"
-
-
-def prompt_list(name: str) -> tuple[str, ...]:
-    """The prompts of a shipped list (`animals`) or of a file: text with one a line (# opens a note), CSV, TSV or JSON. Raises UserError."""
-    shipped = {p.stem: p for p in sorted(PROMPT_LISTS.glob("*.txt"))}
-    try:
-        text = shipped.get(name, Path(name)).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        near = difflib.get_close_matches(name, shipped, n=1)
-        hint = f"Did you mean @{near[0]}?" if near else f"There are: {', '.join('@' + n for n in shipped)}, or name a text file."
-        raise UserError(f"prompts: {_shown('@' + name)} is no list here and no text file. {hint}", "prompts") from None
-    return prompt_files.read(text, Path(name).name)
-
-
-PRESET_GROUPS = {"": "On the embedded model", "rivals": "Bases and rivals on the embedded model", "real": "On models from the hub, with the papers' dials"}
-_CARDS = ("collapse-demo", "diverse-grpo", "drift-style", "hrf", "hrf-d", "ddpo")  # the order that people meet them in
-
-
-def preset_names(group: str = "") -> list[str]:
-    """Shipped presets of a group (a folder of presets/), the demo first."""
-    names = sorted(p.stem for p in (PRESETS / group).glob("*.yaml"))
-    return sorted(names, key=lambda n: (_CARDS.index(n) if n in _CARDS else len(_CARDS), n))
-
-
-def preset_path(name: str) -> Path:
-    known = {n: PRESETS / group / f"{n}.yaml" for group in PRESET_GROUPS for n in preset_names(group)}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
-        raise UserError(f"preset {name!r} does not exist. {hint}")
-    return known[name]
-
-
-def load_preset(name: str) -> RunConfig:
-    return load(preset_path(name))
-
-
-def preset_words(name: str) -> tuple[str, str]:
-    """(title, sentence): the two plain lines that a preset opens with."""
-    lines = preset_path(name).read_text(encoding="utf-8").splitlines()
-    words = [line.lstrip("# ").strip() for line in lines[:2] if line.startswith("#")]
-    return (words + ["", ""])[0], (words + ["", ""])[1]

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 from .errors import UserError
 
+SHIPPED = Path(__file__).resolve().parent.parent / "presets" / "prompts"
 COLUMNS = ("prompt", "prompts", "text", "caption", "captions", "description")  # what the field's prompt sets call it
 TABLES = {".csv": ",", ".tsv": "\t"}
 _LONGEST = 10**6  # letters of one cell
+
+
+def listed(name: str) -> tuple[str, ...]:
+    """The prompts of a shipped list (`animals`) or of a file: text with one a line (# opens a note), CSV, TSV or JSON. Raises UserError."""
+    shipped = {p.stem: p for p in sorted(SHIPPED.glob("*.txt"))}
+    try:
+        text = shipped.get(name, Path(name)).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        near = difflib.get_close_matches(name, shipped, n=1)
+        hint = f"Did you mean @{near[0]}?" if near else f"There are: {', '.join('@' + n for n in shipped)}, or name a text file."
+        raise _wrong(f"{'@' + name[:60]!r} is no list here and no text file. {hint}") from None
+    return read(text, Path(name).name)
 
 
 def read(text: str, name: str) -> tuple[str, ...]:

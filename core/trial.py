@@ -28,10 +28,11 @@ import torch
 
 from .backbones import checkpointing
 from .backbones.device import choose_device
-from .config import RunConfig, build, load, load_preset
+from .config import RunConfig, build, load
 from .control import memory, peak_memory
 from .errors import UserError
 from .loading import build_trainer
+from .presets import load_preset
 from .ranks import out_of_memory
 from .runs import checkpoints, folder
 from .training import Iteration, Trainer

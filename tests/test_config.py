@@ -3,9 +3,7 @@
 import math
 
 import pytest
-import yaml
 
-from core import config
 from core.config import FIELDS, RunConfig, build, load, parse_assignments, problems
 from core.errors import UserError
 
@@ -147,34 +145,3 @@ def test_file_that_is_missing_or_no_text_is_one_line(tmp_path):
 def test_every_field_has_its_words():
     for name, field in FIELDS.items():
         assert field.description.endswith(".") and field.json_schema_extra["label"], name
-
-
-@pytest.fixture
-def presets(tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "PRESETS", tmp_path)
-    for name in ("a-first", "collapse-demo"):
-        (tmp_path / f"{name}.yaml").write_text(f"# {name.title()}\n# One sentence.\nseed: 7\n")
-    return tmp_path
-
-
-def test_presets_are_found_by_name_the_demo_first(presets):
-    assert config.preset_names() == ["collapse-demo", "a-first"]
-    assert config.load_preset("a-first").seed == 7
-    assert config.preset_words("a-first") == ("A-First", "One sentence.")
-    with pytest.raises(UserError, match="preset 'colapse-demo' does not exist. Did you mean collapse-demo?"):
-        config.load_preset("colapse-demo")
-    with pytest.raises(UserError, match="There are: collapse-demo, a-first"):
-        config.load_preset("../../etc/passwd")
-
-
-def test_every_shipped_preset_loads_and_opens_with_two_lines_in_words():
-    for path in sorted(config.PRESETS.rglob("*.yaml")):
-        assert config.NAME.fullmatch(path.stem)
-        first, second, third = path.read_text(encoding="utf-8").splitlines()[:3]
-        assert first.startswith("# ") and second.startswith("# ") and not third.startswith("#"), path.name
-        title, sentence = config.preset_words(path.stem)
-        assert 0 < len(title) <= 40 and not title.endswith(".") and sentence.endswith("."), path.name
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        loaded = config.load_preset(path.stem)
-        assert values and all(key in FIELDS for key in values)
-        assert build(loaded.model_dump()) == loaded

@@ -16,8 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..config import ROOT, load_preset, preset_names
+from ..config import ROOT
 from ..errors import UserError
+from ..presets import load_preset, preset_names
 from ..runs import folder
 from . import pareto, sensitivity, sweep
 from .train import check_before_loading

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..config import load_preset
 from ..errors import UserError
+from ..presets import load_preset
 from ..runs import folder
 from .saved import run_with_checkpoint
 

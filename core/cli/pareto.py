@@ -9,8 +9,9 @@ from math import isfinite
 from pathlib import Path
 from statistics import median
 
-from ..config import load_preset, parse_assignments
+from ..config import parse_assignments
 from ..errors import UserError
+from ..presets import load_preset
 from ..runs import folder
 
 # The baselines, each with the rewards that it and its rivals are trained on: taste or colour, and the size of the file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..config import PRESET_GROUPS, preset_names, preset_words
+from ..presets import PRESET_GROUPS, preset_names, preset_words
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..config import RunConfig, load_preset, parse_assignments
+from ..config import RunConfig, parse_assignments
 from ..errors import UserError
+from ..presets import load_preset
 from ..runs import folder
 
 PROMPTS = ("cat", "dog", "owl", "flower", "house", "car")

@@ -7,8 +7,9 @@ import json
 import re
 from dataclasses import asdict
 
-from ..config import FIELDS, RunConfig, load_preset, parse_assignments
+from ..config import FIELDS, RunConfig, parse_assignments
 from ..errors import UserError
+from ..presets import load_preset
 from ..runs import folder
 
 SPACES = {"clip": "looks, CLIP", "pixels": "looks, pixels"}

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import FIELDS, LIVE, RESUMABLE, RunConfig, build, load, load_preset, parse_assignments
+from ..config import FIELDS, LIVE, RESUMABLE, RunConfig, build, load, parse_assignments
 from ..errors import UserError
+from ..presets import load_preset
 from ..runs import checkpoints, folder
 from ..runs.branch import branch
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from core.config import FIELDS, RunConfig, load_preset, preset_names, preset_path, preset_words
+from core.config import FIELDS, RunConfig
 from core.errors import UserError
 from core.plan import plan
+from core.presets import load_preset, preset_names, preset_path, preset_words
 from core.runs import folder
 
 from . import cost, measuring, own_presets

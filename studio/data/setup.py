@@ -11,8 +11,9 @@ from core import places, prompt_files
 from core.backbones import hub, missing
 from core.backbones.names import PIPELINES, check_folder, check_model, model_path
 from core.clip_names import EMBEDDED, check_clip, check_likeness, whole
-from core.config import FIELDS, MODELS, NAME, PRESET_GROUPS, RunConfig, build, preset_names, preset_words, problems
+from core.config import FIELDS, MODELS, NAME, RunConfig, build, problems
 from core.errors import UserError
+from core.presets import PRESET_GROUPS, preset_names, preset_words
 from core.rewards.names import REGISTRY, check_names
 from core.runs import folder
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from core.cli import main
-from core.config import FIELDS, PRESET_GROUPS, ROOT, RunConfig
+from core.config import FIELDS, ROOT, RunConfig
+from core.presets import PRESET_GROUPS
 from core.runs import folder
 
 SHAM = ["--set", "model=sham"]  # passes for a model until it is loaded

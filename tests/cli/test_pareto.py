@@ -6,9 +6,9 @@ import json
 import pytest
 
 from core.cli import pareto
-from core.config import load_preset
 from core.errors import UserError
 from core.evaluation import Measure
+from core.presets import load_preset
 
 
 def track(*pairs) -> list[Measure]:

@@ -7,9 +7,9 @@ import pytest
 
 from core import proof
 from core.cli import main, sweep
-from core.config import load_preset
 from core.errors import UserError
 from core.evaluation import Measure
+from core.presets import load_preset
 from core.runs.folder import Run
 
 

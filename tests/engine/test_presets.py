@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core import loading
-from core.config import PRESET_GROUPS, load_preset, preset_names
+from core.presets import PRESET_GROUPS, load_preset, preset_names
 
 NAMES = [name for group in PRESET_GROUPS for name in preset_names(group)]
 # what the miniatures cannot carry: size, time and the places where things are

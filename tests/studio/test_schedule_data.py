@@ -10,9 +10,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sample_run import write_run
 
-from core.config import build, load_preset, preset_names
+from core.config import build
 from core.errors import UserError
 from core.plan import plan
+from core.presets import load_preset, preset_names
 from studio.data import schedule
 from studio.routes import install_errors, routes
 

@@ -10,8 +10,9 @@ import pytest
 from sample_run import write_run
 
 from core.backbones import missing
-from core.config import RunConfig, load_preset, parse_assignments
+from core.config import RunConfig, parse_assignments
 from core.errors import UserError
+from core.presets import load_preset
 from core.runs import folder
 from studio.data import lists, measuring, own_presets, presets, setup
 

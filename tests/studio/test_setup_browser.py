@@ -12,7 +12,8 @@ from PIL import Image
 from playwright.sync_api import expect
 from sample_run import write_run
 
-from core.config import RunConfig, load_preset
+from core.config import RunConfig
+from core.presets import load_preset
 from core.runs import folder
 from studio.data import measuring, trying
 
