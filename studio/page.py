@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from . import static_files
+
 STYLES = ("tokens", "controls", "shell", "setup", "live", "schedule", "compare", "runs", "lesson", "narrow", "forced")
-HEAD = (
-    """
+HEAD = """
 <script>document.documentElement.dataset.theme = localStorage.getItem('manymodes.theme')
   || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')</script>
 <link rel="preload" href="/studio/fonts/Inter-400.woff2" as="font" type="font/woff2" crossorigin>
 """
-    + "".join(f'<link rel="stylesheet" href="/studio/static/{name}.css">\n' for name in STYLES)
-    + """
-<script type="module" src="/studio/static/manymodes.js"></script>
-"""
-)
+
+
+def head() -> str:
+    """HEAD, the styles and the script, by the version that the files have now."""
+    place = f"{static_files.URL}/{static_files.version()}"
+    styles = "".join(f'<link rel="stylesheet" href="{place}/{name}.css">\n' for name in STYLES)
+    return f'{HEAD}{styles}<script type="module" src="{place}/manymodes.js"></script>\n'
 
 
 class OwnHead:
-    """ASGI middleware: puts HEAD before the end of the head of the page at /."""
+    """ASGI middleware: puts the studio's lines before the end of the head of the page at /."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -48,7 +51,7 @@ class OwnHead:
             body += message.get("body", b"")
             if message.get("more_body"):
                 return
-            body = body.replace(b"</head>", HEAD.encode() + b"</head>", 1)
+            body = body.replace(b"</head>", head().encode() + b"</head>", 1)
             headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
             await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
             await send({"type": "http.response.body", "body": body})

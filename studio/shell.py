@@ -5,31 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 
 from core.config import ROOT
 from core.runs import folder
 
+from . import static_files
 from .data import compare, measuring
 from .guard import Guard
 from .page import OwnHead
 from .routes import Starter, install_errors, routes
 from .views import gr, screens
-
-HERE = Path(__file__).parent
-
-
-class Files(StaticFiles):
-    """The studio's scripts and styles, checked again on each load, so that an update is never half old."""
-
-    async def get_response(self, path: str, scope: Any) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 def build(runs: Path, *, starter: Starter = folder.start_worker) -> FastAPI:
@@ -49,7 +37,7 @@ def build(runs: Path, *, starter: Starter = folder.start_worker) -> FastAPI:
     app.add_middleware(Guard)
     install_errors(app)
     app.include_router(routes(Path(runs), starter))
-    app.mount("/studio/static", Files(directory=HERE / "static"))
+    app.mount(static_files.URL, static_files.VersionedFiles())
     app.mount("/studio/fonts", StaticFiles(directory=ROOT / "assets" / "fonts"))
 
     @app.get("/studio/ready")

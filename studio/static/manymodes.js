@@ -83,7 +83,7 @@ function turnTheme() {
   paint(theme);
 }
 
-window.manymodes = Object.assign(window.manymodes || {}, { state, show, turnTheme });
+window.manymodes = Object.assign(window.manymodes || {}, { state, show, turnTheme, files: new URL('.', import.meta.url).pathname });
 installKeys({ show, turnTheme });
 on('lost head runs', lostBand);
 firstScreen();

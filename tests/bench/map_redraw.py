@@ -24,7 +24,7 @@ GROUP, ROUNDS = 24, 9
 SIZES = ((5_000, 150), (50_000, 500))  # dots, milliseconds at most
 
 LOAD = """async (iterations) => {
-  const store = await import('/studio/static/lib/store.js'), { Dots } = await import('/studio/static/lib/dots.js');
+  const store = await import(manymodes.files + 'lib/store.js'), { Dots } = await import(manymodes.files + 'lib/dots.js');
   const start = performance.now(), dots = new Dots('umap');
   const columns = await store.getBinary(`/api/runs/bench/points?prompt=0&since=0&until=${iterations}&method=umap`);
   const route = performance.now() - start;
@@ -35,7 +35,7 @@ LOAD = """async (iterations) => {
   return { route, dots: all[0].length };
 }"""
 REDRAW = """async () => {
-  const store = await import('/studio/static/lib/store.js');
+  const store = await import(manymodes.files + 'lib/store.js');
   window.manymodes.mapDrawn = null;
   const start = performance.now();
   store.emit('dots');

@@ -25,7 +25,7 @@ PACE = 1.7  # seconds
 SEEN, CORE, MEMORY = 1.5, 0.10, 400  # seconds, share of a core, MB
 
 WATCH = """async () => {
-  const store = await import('/studio/static/lib/store.js');
+  const store = await import(manymodes.files + 'lib/store.js');
   const seen = window.seen = { map: {}, pictures: {}, charts: {} };
   window.shifts = [];
   new PerformanceObserver(list => { for (const e of list.getEntries())
@@ -39,7 +39,7 @@ WATCH = """async () => {
     .observe(sub, { childList: true, characterData: true, subtree: true });
 }"""
 SCRUB = """async () => {
-  const store = await import('/studio/static/lib/store.js');
+  const store = await import(manymodes.files + 'lib/store.js');
   const last = store.newest();
   for (let i = 0; i <= last; i++) { store.view({ iteration: i }); await new Promise(requestAnimationFrame); }
   store.view({ iteration: null });

@@ -232,7 +232,7 @@ def test_no_run_at_all(server, page, tmp_path_factory):
         page.evaluate(script)
     expect(page.locator(".mm-live .mm-notice")).to_contain_text("No run yet", timeout=PATIENCE)
     # the map shows the outlines of the lesson's base, without dots and without names
-    page.wait_for_function("""import('/studio/static/views/map/demo.js').then(({ demoBase }) => demoBase(() => {})?.n > 0)""", timeout=PATIENCE)
+    page.wait_for_function("""import(manymodes.files + 'views/map/demo.js').then(({ demoBase }) => demoBase(() => {})?.n > 0)""", timeout=PATIENCE)
     page.wait_for_function("""() => {
       const canvas = document.querySelector('.mm-map canvas');
       return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v > 0 && v < 200);  // the grey of an outline

@@ -23,7 +23,7 @@ WATCH = """() => {
 }"""
 # polls until so many of them have brought a new iteration; tests/bench/seen.py does it a hundred times
 UPDATES = """async (wanted) => {
-  const store = await import('/studio/static/lib/store.js');
+  const store = await import(manymodes.files + 'lib/store.js');
   let seen = store.newest(), updates = 0;
   const end = performance.now() + 60000;
   while (updates < wanted && performance.now() < end) {
@@ -35,7 +35,7 @@ UPDATES = """async (wanted) => {
   return updates;
 }"""
 SCRUB = """async () => {
-  const store = await import('/studio/static/lib/store.js');
+  const store = await import(manymodes.files + 'lib/store.js');
   const last = store.newest(), step = Math.max(1, Math.floor(last / 100));
   for (let i = 0; i <= last; i += step) {
     store.view({ iteration: i });
@@ -62,9 +62,9 @@ def places(page):
     """Pixels of the dots on the map, with id, look and iteration."""
     return page.evaluate(
         """async () => {
-          const { seen } = await import('/studio/static/views/map/lasso.js');
-          const { Frame } = await import('/studio/static/views/mapframe.js');
-          const { state, looksOf } = await import('/studio/static/lib/store.js');
+          const { seen } = await import(manymodes.files + 'views/map/lasso.js');
+          const { Frame } = await import(manymodes.files + 'views/mapframe.js');
+          const { state, looksOf } = await import(manymodes.files + 'lib/store.js');
           const area = document.querySelector('.mm-map .area'), frame = new Frame();
           frame.measure(state.base, looksOf().map(l => l.look), 'look', area.clientWidth, area.clientHeight);
           return seen().map(d => ({ id: d.id, look: d.look, iteration: d.iteration, at: frame.place(d.x, d.y) }));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from sample_run import write_run
 
 from core.config import ROOT, RunConfig
 from core.runs import folder
+from studio import static_files
+from studio.page import STYLES
 from studio.shell import build
 
 URL = "http://127.0.0.1:7860"
@@ -74,7 +77,7 @@ def test_other_hosts_and_origins_are_refused_everywhere(studio, headers, path):
 def test_own_page_and_localhost_are_served(studio):
     assert studio.get("/api/runs", headers={"Host": "localhost:7860", "Origin": "http://localhost:7860"}).status_code == 200
     page = studio.get("/", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})  # a link from elsewhere may open it
-    assert page.status_code == 200 and page.text.index("/studio/static/manymodes.js") < page.text.index("</head>")
+    assert page.status_code == 200 and page.text.index("/manymodes.js") < page.text.index("</head>")
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
 
 
@@ -191,3 +194,20 @@ def test_the_studio_imports_no_engine():
 def test_a_wrong_port_is_one_clear_line(tmp_path):
     told = subprocess.run([sys.executable, "app.py", "--port", "0", "--runs", str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 2 and told.stderr == "--port: 0 is no port. Use 1 to 65535.\n"
+
+
+def test_scripts_are_kept_for_good_until_one_of_them_changes(studio, tmp_path, monkeypatch):
+    shutil.copytree(static_files.PLACE, tmp_path / "static")
+    monkeypatch.setattr(static_files, "PLACE", tmp_path / "static")
+    before = static_files.version()
+    page = studio.get("/").text
+    assert page.count(f"/studio/static/{before}/") == len(STYLES) + 1 and "/studio/static/manymodes.js" not in page
+    kept, asked = (studio.get(f"/studio/static/{place}lib/store.js") for place in (f"{before}/", ""))
+    assert kept.content == asked.content and "import" in kept.text
+    assert "immutable" in kept.headers["cache-control"] and asked.headers["cache-control"] == "no-cache"
+    for wrong in (f"{before}/../../shell.py", f"{before}/%2e%2e/%2e%2e/shell.py", f"{before}/lib/none.js", f"{before[:-1]}/lib/store.js"):
+        answer = studio.get(f"/studio/static/{wrong}")
+        assert answer.status_code == 404 and "immutable" not in answer.headers.get("cache-control", ""), wrong
+    (tmp_path / "static" / "lib" / "store.js").write_text("// another")
+    assert static_files.version() != before
+    assert f"/studio/static/{static_files.version()}/manymodes.js" in studio.get("/").text

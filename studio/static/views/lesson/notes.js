@@ -18,7 +18,7 @@ export class Notes {
     const { document: page } = this.page;
     page.title = 'Speaker notes';
     page.documentElement.lang = document.documentElement.lang;
-    page.head.replaceChildren(...SHEETS.map((name) => h('link', { rel: 'stylesheet', href: `${location.origin}/studio/static/${name}.css` })));
+    page.head.replaceChildren(...SHEETS.map((name) => h('link', { rel: 'stylesheet', href: new URL(`../../${name}.css`, import.meta.url).href })));
     page.body.className = 'mm mm-notes';
     this.page.onkeydown = this.keys();
     this.page.focus();
