@@ -83,6 +83,9 @@ function turnTheme() {
   paint(theme);
 }
 
+// what is painted on a canvas follows the person's own colours only when it is painted anew
+matchMedia('(forced-colors: active)').addEventListener('change', () => emit('theme'));
+
 window.manymodes = Object.assign(window.manymodes || {}, { state, show, turnTheme, files: new URL('.', import.meta.url).pathname });
 installKeys({ show, turnTheme });
 on('lost head runs', lostBand);

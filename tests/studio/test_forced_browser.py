@@ -77,4 +77,12 @@ def test_nothing_vanishes_in_forced_colours(studio, browser, scheme, theme):
     page.keyboard.press("Tab")
     ring = page.evaluate("(s => [s.outlineStyle, s.outlineWidth])(getComputedStyle(document.activeElement))")
     assert ring == ["solid", "3px"]
+
+    # turned off while the page is open: what is on canvas takes the theme's colours at once
+    page.evaluate("window.manymodes.show('live')")
+    painted = "[...document.querySelectorAll('.mm-map canvas')].map((c) => c.toDataURL()).join()"
+    page.wait_for_timeout(500)
+    forced = page.evaluate(painted)
+    page.emulate_media(forced_colors="none")
+    page.wait_for_function(f"forced => {painted} !== forced", arg=forced, timeout=LONG)
     context.close()

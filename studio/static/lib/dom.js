@@ -181,6 +181,8 @@ export function percent(share) {
   if (share > 0 && share < 0.01) return '<1 %';
   return `${Math.round(share * 100)} %`;
 }
+/** The text with every number and its per cent on one line. */
+export const together = (words) => words.replace(/(\d) %/g, '$1\u00a0%');
 export function seconds(s) {
   if (s == null) return '–';
   if (s < 9.95) return `${s.toFixed(1)} s`;

@@ -1,6 +1,6 @@
 // What a person must know about the run: loading, failing, paused by itself, warnings, no run. Floats over the map, so that nothing moves.
 
-import { $, h, hear, plain, say, seconds } from '../lib/dom.js';
+import { $, h, hear, plain, say, seconds, together } from '../lib/dom.js';
 import { state, on, command, openRun, runPath } from '../lib/store.js';
 import { deed, goOn, offers, rollBack } from './remedies.js';
 import { endNow } from './strip.js';
@@ -33,8 +33,8 @@ export function notice(root) {
     hear(heard, now && !alarmed ? `${now.title} ${now.text || ''}` : '');
     if (!now) return;
     root.className = `mm-notice ${now.tone}`;
-    say(title, now.title);
-    say(text, now.text || '');
+    say(title, together(now.title));
+    say(text, together(now.text || ''));
     bar.hidden = now.share == null;
     bar.firstChild.style.width = `${100 * (now.share ?? 0)}%`;
     details.hidden = !now.details;

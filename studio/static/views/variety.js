@@ -1,6 +1,6 @@
 // Is it collapsing: variety, which is the effective number of different pictures, the base level, the verdict and one sentence with its cause.
 
-import { $, clamp, h, icon, say, svg, fixed } from '../lib/dom.js';
+import { $, clamp, h, icon, say, svg, fixed, together } from '../lib/dom.js';
 import { clip, stroke, text, unique } from '../lib/marks.js';
 import { state, rowAt, viewed } from '../lib/store.js';
 import { VARIETY } from '../lib/words.js';
@@ -57,7 +57,7 @@ function draw(root) {
     $('.ic', chip).replaceChildren(icon(picture));
   }
   const text = $('.say', root),
-    parts = row ? (row.iteration ? row.say : ['Base model, before the first update.']) : [''];
+    parts = (row ? (row.iteration ? row.say : ['Base model, before the first update.']) : ['']).map(together);
   if (text.textContent !== parts.join('')) text.replaceChildren(...parts.map((p, i) => (i % 2 ? h('b', {}, p) : p)));
   gauge($('.gauge', root), row);
 }
