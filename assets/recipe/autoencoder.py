@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from . import data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, learn, rate
 
 CONFIG = dict(
     in_channels=3, out_channels=3, latent_channels=16, sample_size=64,
@@ -65,11 +65,7 @@ def train(images, held_out, scratch: Path, steps: int, batch: int, peak: float) 
             output = model.decode(z).sample.float()
         kl = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean()
         loss = reconstruction_loss(output, x) + 1e-3 * kl
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averaged.update(model, step)
+        learn(loss, model, optimizer, averaged, step)
         log(step, loss=loss, kl=kl, mse=F.mse_loss(output, x))
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1)

@@ -21,7 +21,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from . import data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, learn, rate
 
 VOCABULARY, LENGTH, SEED = 2048, 16, 11
 TEXT = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=LENGTH,
@@ -173,11 +173,7 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float) -> None:
         known = F.cross_entropy(16 * heads["which"](image), which[rows], label_smoothing=0.1)
         drawn = F.cross_entropy(8 * heads["style"](image), style[rows])
         loss = match + 0.5 * known + 0.5 * drawn
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(together.parameters(), 1.0)
-        optimizer.step()
-        averaged.update(together, step)
+        learn(loss, together, optimizer, averaged, step)
         log(step, match=match, known=known, drawn=drawn)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, LDMPipeline, UNet2DModel
 
 from . import data, sd3
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, learn, rate
 
 CONFIG = dict(
     sample_size=8, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=(128, 128), norm_num_groups=16, attention_head_dim=32,
@@ -74,11 +74,7 @@ def train(emoji: list[data.Emoji], scratch: Path, steps: int, batch: int, peak: 
         with torch.autocast("cpu", torch.bfloat16):
             output = forward(x.to(memory_format=torch.channels_last), timesteps).sample.float()
         loss = F.mse_loss(output, target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averaged.update(model, step)
+        learn(loss, model, optimizer, averaged, step)
         log(step, loss=loss)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1)

@@ -25,7 +25,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 from core.backbones.folding import FoldedJointAttention
 
 from . import autoencoder, clip, data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, learn, rate
 
 GROUPS = ("Animals & Nature", "Food & Drink", "Smileys & Emotion")
 ZERO_TOKENS = 256  # StableDiffusion3Pipeline's default max_sequence_length
@@ -159,11 +159,7 @@ def train(emoji, scratch: Path, steps: int, batch: int, peak: float, guidance: f
                     target[:half] = free + guidance * (led - free)
             output = velocity(forward, x, sigma, condition).float()
         loss = F.mse_loss(output, target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averaged.update(model, step)
+        learn(loss, model, optimizer, averaged, step)
         log(step, loss=loss, **({} if teacher is None else {"choosing": F.mse_loss(output[half:], target[half:])}))
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from core.rewards.style import StyleProbe
 
 from . import data
-from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, rate
+from .training import SAVE_EVERY, Averaged, Log, Muon, State, arguments, batch_indices, generator, learn, rate
 
 SEED = 31
 BROKEN_SHARE = 0.2
@@ -110,11 +110,7 @@ def train(emoji, vae, scratch: Path, steps: int, batch: int, peak: float) -> Non
         with torch.autocast("cpu", torch.bfloat16):
             logits = probe(((jiggle(x, draw) + 1) / 2).contiguous(memory_format=torch.channels_last)).float()
         loss = F.cross_entropy(logits, truth, label_smoothing=0.05)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(probe.parameters(), 1.0)
-        optimizer.step()
-        averaged.update(probe, step)
+        learn(loss, probe, optimizer, averaged, step)
         log(step, loss=loss)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1)

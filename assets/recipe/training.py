@@ -93,6 +93,15 @@ def rate(step: int, steps: int, peak: float, warmup: int = 200, floor: float = 0
     return peak * max(floor, min(1.0, remaining))
 
 
+def learn(loss: torch.Tensor, model: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged, step: int) -> None:
+    """One step down the loss's gradient, cut to length 1, and the running average of the weights after it."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    averaged.update(model, step)
+
+
 class Log:
     """One line every `every` steps: step, seconds a step, the running mean of each loss."""
 
