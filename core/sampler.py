@@ -66,13 +66,16 @@ class Sampler:
 
     def _blurred(self, conditions: Conditions, seeds: list[int], i: int, planned: Plan) -> Conditions:
         """DRIFT-style prompt noise (2601.12401, by CADS 2310.17347); the same seeds give the same noise, bit by bit."""
-        c = self.config
+        c, blur = self.config, planned.prompt_noise[i]
+        if blur.gamma == 1:
+            return conditions
+        conditions = conditions.unfolded()  # one noise for 256 equal tokens would be the loudest word of all
 
         def noisy(embedding: torch.Tensor | None, stream: int) -> torch.Tensor | None:
             if embedding is None:
                 return None
             return perturb(
-                embedding, seeds, i, gamma=planned.prompt_noise[i].gamma, scale=c.prompt_noise_scale, psi=c.prompt_noise_psi, stream=stream,
+                embedding, seeds, i, gamma=blur.gamma, scale=c.prompt_noise_scale, psi=c.prompt_noise_psi, stream=stream,
                 resample=c.prompt_noise_resample,
             )
 

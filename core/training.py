@@ -156,11 +156,11 @@ class Trainer(Sampler):
         with self._all_or_nothing():
             combined = combine(
                 group.quality, group.bonus, beta=config.creative_beta, mode=config.creative_combine, gate=config.creative_gate, running=self.bonus_scale,
-                within_group=config.advantage == "group" and config.adv_std_scope == "group",
+                floor=config.adv_std_floor, within_group=config.advantage == "group" and config.adv_std_scope == "group",
             )
             mask = self._subset(group)
             values, per_step = self._shaped(combined.values, combined.unit, group, mask, paths, planned)
-            advantages = self._advantages(values, group, mask)
+            advantages = self._advantages(values, group, mask, combined.least)
             weights, mask = self.ranks.first((advantages.values.flatten()[:, None] + per_step, mask))  # (B, S)
             with self._phase("update"):
                 learned = self._learn(paths, conditions, seeds, weights, updates, planned, mask)
@@ -260,7 +260,7 @@ class Trainer(Sampler):
             found.append(phi(pairwise(features.view(*shape, -1)), features))
         return found
 
-    def _advantages(self, values: torch.Tensor, group: Group, mask: torch.Tensor | None) -> Advantages:
+    def _advantages(self, values: torch.Tensor, group: Group, mask: torch.Tensor | None, least: torch.Tensor | None) -> Advantages:
         config = self.config
         over = {"mask": mask, "stats_scope": config.subset_stats_scope}
         floor = config.adv_std_floor * self.reward_std.update(values)
@@ -268,6 +268,8 @@ class Trainer(Sampler):
             return self.history.update(values, group.prompts, floor=floor, **over)
         if config.advantage == "novelty":
             return novelty_advantages(values, nearest_distance(group.distances, mask), **over)
+        if least is not None:
+            floor = least.cpu().clamp_min(floor)[:, None]
         return group_advantages(values, scope=config.adv_std_scope, floor=floor, **over)
 
     def _replay_warning(self, drift: float) -> str | None:

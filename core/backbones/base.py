@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -25,10 +25,18 @@ class Conditions:
     pooled: torch.Tensor
     negative_context: torch.Tensor | None = None
     negative_pooled: torch.Tensor | None = None
+    copies: int = 1  # equal tokens that the last one of the contexts stands for, see backbones.folding
 
     def __getitem__(self, rows: torch.Tensor | slice) -> "Conditions":
         pick = lambda x: None if x is None else x[rows]
-        return Conditions(pick(self.context), pick(self.pooled), pick(self.negative_context), pick(self.negative_pooled))
+        return Conditions(pick(self.context), pick(self.pooled), pick(self.negative_context), pick(self.negative_pooled), self.copies)
+
+    def unfolded(self) -> "Conditions":
+        """With each of the equal tokens there, so that each can be given a noise of its own."""
+        if self.copies == 1:
+            return self
+        repeat = lambda x: None if x is None else torch.cat([x, x[:, -1:].expand(-1, self.copies - 1, -1)], dim=1)
+        return replace(self, context=repeat(self.context), negative_context=repeat(self.negative_context), copies=1)
 
 
 class Backbone(Protocol):

@@ -16,7 +16,7 @@ from diffusers.models.attention_processor import Attention
 
 
 class FoldedJointAttention:
-    """diffusers' JointAttnProcessor2_0 whose last context token stands for `copies` equal ones."""
+    """diffusers' JointAttnProcessor2_0 whose last context token stands for `copies` equal ones; a context longer than that has them all."""
 
     def __init__(self, copies: int):
         self.copies = copies
@@ -46,7 +46,8 @@ class FoldedJointAttention:
             key = torch.cat([key, maybe(attn.norm_added_k, heads(attn.add_k_proj(encoder_hidden_states)))], dim=2)
             value = torch.cat([value, heads(attn.add_v_proj(encoder_hidden_states))], dim=2)
             bias = query.new_zeros(1, 1, 1, key.shape[2])
-            bias[..., -1] = math.log(self.copies)
+            if encoder_hidden_states.shape[1] <= self.copies:
+                bias[..., -1] = math.log(self.copies)
         mixed = _attention(query, key, value, bias)
         mixed = mixed.transpose(1, 2).flatten(2).to(query.dtype)
         if encoder_hidden_states is None:

@@ -120,7 +120,7 @@ class SD3:
             return torch.stack(contexts), torch.stack(pooled)
 
         negative = stack([""] * len(prompts)) if guidance > 1 else (None, None)
-        return Conditions(*stack(prompts), *negative)
+        return Conditions(*stack(prompts), *negative, copies=ZERO_TOKENS if self._folds else 1)
 
     def _forward(self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
         with self._autocast():

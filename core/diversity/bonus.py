@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SPREAD_FLOOR = 0.1  # smallest spread to divide by, as a share of the running one: near-ties must not become signal
 
 
 def creative_bonus(labels: Tensor, ceiling: float | None = None) -> Tensor:
@@ -53,11 +52,14 @@ class Combined:
     """`values` (P, G) float32: what advantages are made of. `warning`: a sentence for a person, or None.
 
     `unit`: what counts as one spread of the quality in `values`, for whatever else is added to them.
+    `least` (P,): the least spread by which the values of a group may be divided once more; 1 where its quality nearly ties
+    and so has a spread below 1 on purpose, else 0.
     """
 
     values: Tensor
     warning: str | None = None
     unit: float = 1.0
+    least: Tensor | None = None
 
 
 def _spread(values: Tensor) -> Tensor:
@@ -74,10 +76,10 @@ def _z_scores(values: Tensor, floor: float = 0.0) -> Tensor:
     return torch.where(spread > 0, centred / spread.clamp(min=max(floor, torch.finfo(torch.float64).tiny)), 0)
 
 
-def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str, running: RunningScale, within_group: bool = True) -> Combined:
+def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str, running: RunningScale, floor: float = 0.1, within_group: bool = True) -> Combined:
     """Quality Q and bonus E, both (P, G) and finite, into one value per picture. Updates `running`.
 
-    zscore_sum  z(Q) + beta z(E), z within each group. z(Q) divides by at least a tenth of the past running spread.
+    zscore_sum  z(Q) + beta z(E), z within each group. z(Q) divides by at least `floor` times the past running spread, so that near-ties do not become signal.
                 Where advantages are not taken within the group (not `within_group`), Q + beta s_Q z(E) with the running
                 spread s_Q: a z-score would take away the group's own mean and spread, which the prompt's past rewards
                 (DDPO), the spread of all groups (Flow-GRPO) or no spread at all (GARDO) are there to replace.
@@ -92,11 +94,12 @@ def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str
     elif gate != "none":
         raise ValueError(f"gate {gate!r} is none of 'none', 'above_mean'")
 
-    floor = SPREAD_FLOOR * running.quality  # of the past only: the groups of one iteration stay independent
+    narrow = floor * running.quality  # of the past only: the groups of one iteration stay independent
     running.update(quality, bonus)
-    warning, unit = None, 1.0
+    warning, unit, least = None, 1.0, None
     if mode == "zscore_sum" and within_group:
-        values = _z_scores(quality, floor) + beta * _z_scores(bonus)
+        values = _z_scores(quality, narrow) + beta * _z_scores(bonus)
+        least = (_spread(quality) < narrow).double()
     elif mode == "zscore_sum":
         unit = running.quality or 1.0
         values = quality.double() + beta * unit * _z_scores(bonus)
@@ -113,4 +116,4 @@ def combine(quality: Tensor, bonus: Tensor, *, beta: float, mode: str, gate: str
         values = quality.double() + beta * scale * bonus.double()
     else:
         raise ValueError(f"mode {mode!r} is none of 'zscore_sum', 'raw_sum', 'scaled_sum'")
-    return Combined(values.float(), warning, unit)
+    return Combined(values.float(), warning, unit, least)

@@ -74,13 +74,13 @@ def group_advantages(
     rewards: torch.Tensor,
     *,
     scope: Literal["group", "global", "none"],
-    floor: float,
+    floor: float | torch.Tensor,
     mask: torch.Tensor | None = None,
     stats_scope: StatsScope = "subset",
 ) -> Advantages:
     """(reward - group mean) / max(std, floor) for rewards [P, G]; a row is a group, whatever its prompt's text.
 
-    floor is in units of the reward; scope `none` does not divide and needs none. A group without spread gets exactly 0.
+    floor is in units of the reward, one for all or [P, 1]; scope `none` does not divide and needs none. A group without spread gets exactly 0.
     mask: bool [P, G], the pictures to learn from; the others get 0. stats_scope says whether mean and std are those of these
     pictures (`subset`, our choice; then, as without a mask, a group sums to 0) or of all that were drawn (`full`).
     Raises ValueError for a wrong shape, fewer than 2 pictures a group, a reward that is not finite, an unknown scope or
@@ -98,7 +98,7 @@ def group_advantages(
         raise ValueError(f"scope is {scope!r}; use group, global or none.")
     mean = torch.stack([row.mean() for row in counted])[:, None]  # (P, 1)
     flat = _flat(counted) | (std == 0)  # (P, 1)
-    divisor = std if scope == "none" else std.clamp_min(floor).masked_fill(flat, 1.0)
+    divisor = std if scope == "none" else std.maximum(torch.as_tensor(floor, dtype=std.dtype)).masked_fill(flat, 1.0)
     values = ((rewards - mean) / divisor).masked_fill(flat | ~kept, 0.0)
     return Advantages(values.float().to(device), flat.double().mean().item())
 
@@ -177,12 +177,12 @@ class PromptStatistics:
 
 
 def _counted(
-    rewards: torch.Tensor, mask: torch.Tensor | None, stats_scope: StatsScope, floor: float = 0.0
+    rewards: torch.Tensor, mask: torch.Tensor | None, stats_scope: StatsScope, floor: float | torch.Tensor = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
     """(rewards in float64, pictures to learn from as bool [P, G], the rewards of each group that its statistics are made of)."""
     if rewards.ndim != 2 or rewards.shape[0] < 1 or rewards.shape[1] < 2:
         raise ValueError(f"rewards must be [P, G] with G >= 2, got {tuple(rewards.shape)}.")
-    if not floor >= 0:
+    if not bool((torch.as_tensor(floor) >= 0).all()):
         raise ValueError(f"floor is {floor}; use 0 or more.")
     if stats_scope not in ("subset", "full"):
         raise ValueError(f"stats_scope is {stats_scope!r}; use subset or full.")

@@ -1,11 +1,16 @@
 """Every method on the one loop, on a tiny model: exact replay, exact resume, and the mark that tells a method from the base."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from diffusers.models.attention_processor import JointAttnProcessor2_0
 
 from core import sampler, training
+from core.diversity.bonus import RunningScale, combine
 from core.learning.selection import select
+from core.sampling.prompt_noise import perturb
 
 METHODS = {
     "fast": {"window": "fast_random", "window_size": 1, "dynamics": "cps", "noise_level": 0.8},
@@ -113,6 +118,40 @@ def test_prompt_noise_changes_training_pictures_and_never_those_that_are_shown(m
     assert torch.equal(*pair)
     groups = [t.iterate(1).group.images for t in (clean, noisy)]
     assert not torch.equal(*groups)
+
+
+@pytest.mark.parametrize("step", [0, -1])
+def test_prompt_noise_on_folded_tokens_is_that_on_each_of_them(make_trainer, step):
+    """SD3 without T5 has 256 equal tokens, which are one as long as they are equal: stock attention over all of them says the same."""
+    trainer = make_trainer(steps=6, prompt_noise_scale=0.5, prompt_noise_tau1=0.2, prompt_noise_targets="sequence", dtype="float32")
+    planned, conditions, seeds = trainer.plan(1), trainer.conditions([0], 3), [1, 2, 3]
+    i = range(len(planned.prompt_noise))[step]
+    x = torch.randn(3, *trainer.backbone.latent_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = trainer.velocity(x, i, conditions, seeds, planned)
+        whole = torch.cat([conditions.context[:, :-1], conditions.context[:, -1:].expand(-1, 256, -1)], dim=1)
+        blurred = perturb(whole, seeds, i, gamma=planned.prompt_noise[i].gamma, scale=0.5)
+        trainer.backbone.transformer.set_attn_processor(JointAttnProcessor2_0())
+        stock = trainer.backbone.velocity(x, i, trainer.schedule, replace(conditions, context=blurred), guidance=1.0)
+    assert (blurred is whole) == (step == -1)  # the last step is clean
+    torch.testing.assert_close(ours, stock, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("spread, left", [(3.0, 1.0), (0.5, 1.0), (0.1, 1.0), (0.05, 0.5), (0.01, 0.1), (0.001, 0.01)])
+def test_near_ties_stay_small_through_both_divisions(make_trainer, spread, left):
+    """Rewards whose spread is below a tenth of the running one have advantages as much smaller: the second z-score must not undo it."""
+    trainer = make_trainer(group_size=8)
+    quality = torch.linspace(-1, 1, 8)[None]
+    quality *= spread / quality.std(correction=0)
+    trainer.bonus_scale.quality = 1.0
+    combined = combine(quality, torch.zeros_like(quality), beta=0.0, mode="zscore_sum", gate="none", running=trainer.bonus_scale, floor=trainer.config.adv_std_floor)
+    for _ in range(50):
+        trainer.reward_std.update(torch.tensor([-1.0, 1.0]))
+    found = trainer._advantages(combined.values, None, None, combined.least).values
+    assert found.std(correction=0).item() == pytest.approx(left if left < 1 else (7 / 8) ** 0.5, rel=1e-4)
+    trainer.adopt(trainer.config.with_changes(adv_std_floor=1.0))
+    again = combine(quality, torch.zeros_like(quality), beta=0.0, mode="zscore_sum", gate="none", running=RunningScale(quality=1.0), floor=1.0)
+    assert trainer._advantages(again.values, None, None, again.least).values.std(correction=0).item() == pytest.approx(min(spread, (7 / 8) ** 0.5), rel=0.02)
 
 
 def test_dense_form_that_adds_nothing_in_total_moves_credit_only(make_trainer, monkeypatch):
