@@ -32,9 +32,10 @@ def free_port(wanted: int) -> int:
 
 def open_when_ready(url: str) -> None:
     """Wait for the first answer, then show the page."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of this computer's own ports
     for _ in range(100):
         try:
-            with urllib.request.urlopen(f"{url}/studio/ready", timeout=0.5):
+            with direct.open(f"{url}/studio/ready", timeout=0.5):
                 webbrowser.open(url)
                 return
         except OSError:

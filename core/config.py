@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import io
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args
@@ -197,6 +198,12 @@ class RunConfig(BaseModel):
         """A validated copy. Raises UserError."""
         return build({**self.model_dump(), **changes})
 
+    def placed(self) -> "RunConfig":
+        """A copy that names its folders and files in full: a trainer works in another folder than the person who named them."""
+        named = {name: getattr(self, name) for name in PLACES}
+        full = {name: os.path.abspath(os.path.expanduser(text)) for name, text in named.items() if text and not (MODELS / text).is_dir() and os.path.exists(os.path.expanduser(text))}
+        return self.with_changes(**full) if full != {name: named[name] for name in full} else self
+
     def to_yaml(self) -> str:
         values = self.model_dump(mode="json")
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
@@ -246,7 +253,8 @@ FIELDS = RunConfig.model_fields
 LIVE = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["live"])
 ALARMS = tuple(name for name, f in FIELDS.items() if f.json_schema_extra["group"] == "alarms")
 RESUMABLE = ("iterations", "checkpoint_every", "keep_checkpoints", "micro_batch", "gradient_checkpointing", *ALARMS)  # beside the live dials
-TEXT = ("model", "clip_model", "prompts", "reward_file")  # fields in which 3e-4 is a text, not a number
+PLACES = ("model", "clip_model", "reward_file")  # a folder, a file, or a name that means one
+TEXT = (*PLACES, "prompts")  # fields in which 3e-4 is a text, not a number
 
 
 def _amount(number: float) -> str:

@@ -39,7 +39,7 @@ def trained(run: folder.Run, config: RunConfig) -> folder.Run:
     """
     if not run.exists():
         folder.create(run.path, config)
-    known = run.config()
+    known, config = run.config(), config.placed()
     if known != config:
         mine, theirs = config.model_dump(), known.model_dump()
         free = FREE if config.prompt_noise_iter_decay == "none" else FREE - {"iterations"}

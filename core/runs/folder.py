@@ -77,7 +77,7 @@ class Run:
 
 def create(path: Path, config: RunConfig) -> Run:
     """Make a new run folder. Raises UserError if it is taken, cannot be written or the disk is nearly full."""
-    run = Run(Path(path))
+    run, config = Run(Path(path)), config.placed()
     if not NAME.fullmatch(run.name):
         raise UserError(f"name: {run.name!r} cannot name a run. Use 1 to 60 letters, digits, - and _.", "name")
     try:
@@ -176,11 +176,12 @@ def state(status: dict) -> str:
 
 
 def end_worker(run: Run) -> bool:
-    """End the worker's process at once. Nothing is lost but the iteration in flight. True if one was ended."""
+    """End the worker's process at once. Nothing is lost but what came after the newest checkpoint, which is made anew when the run goes on. True if one was ended."""
     with run.database() as db:
         process = worker_process(db.status())
         if process is None:
             return False
+        saved = db.status()["saved_at"]
         try:
             children = process.children(recursive=True)
         except psutil.NoSuchProcess:  # it ended by itself meanwhile
@@ -191,5 +192,5 @@ def end_worker(run: Run) -> bool:
             except psutil.Error:
                 continue
         psutil.wait_procs([process, *children], timeout=5)
-        db.set_status(state="stopped", message="Ended at once; the iteration under way is lost.", pid=None)
+        db.set_status(state="stopped", message=f"Ended at once. {f'Saved at {saved}; what came after is made anew when it resumes.' if saved else 'Nothing was saved yet: it would begin anew.'}", pid=None)
         return True

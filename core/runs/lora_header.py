@@ -19,7 +19,7 @@ import yaml
 from huggingface_hub import ModelCard, try_to_load_from_cache
 
 from .. import places
-from ..config import MODELS, RunConfig
+from ..config import MODELS, PLACES, RunConfig
 
 FAMILIES = {  # family, width of its text features (0: any) -> what the others' headers call it
     ("sd3", 0): {"modelspec.architecture": "stable-diffusion-3/lora", "ss_base_model_version": "sd3"},
@@ -28,7 +28,6 @@ FAMILIES = {  # family, width of its text features (0: any) -> what the others' 
 }
 IMPLEMENTATIONS = {"comfy": "https://github.com/Stability-AI/generative-models", "diffusers": "diffusers"}  # whose names the layers have
 _WORDS = 100  # prompts listed as trained words; all of them stand in manymodes.prompts
-_PATHS = ("model", "clip_model", "reward_file")
 
 
 def metadata(name: str, config: RunConfig, iteration: int, *, form: str, made_of: tuple[str, int], strength: float, made: float, preset: str = "") -> dict[str, str]:
@@ -65,7 +64,7 @@ def recipe(config: RunConfig) -> dict[str, Any]:
     """Every setting that is not the default, but prompts and rewards, which have entries of their own."""
     plain, own = RunConfig().model_dump(mode="json"), config.model_dump(mode="json")
     changed = {key: value for key, value in own.items() if value != plain[key] and key not in ("prompts", "rewards")}
-    return {key: _base(value) if key in _PATHS and isinstance(value, str) else value for key, value in changed.items()}
+    return {key: _base(value) if key in PLACES and isinstance(value, str) else value for key, value in changed.items()}
 
 
 def model_name(config: RunConfig) -> str:

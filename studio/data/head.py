@@ -78,6 +78,7 @@ def head(run: Run, db: Database) -> dict[str, Any]:
             "epoch": past.epoch,
             "newest": past.rows[-1]["iteration"] if past.rows else -1,
             "maps": maps["newest"] or 0,
+            "pictures": _pictures(db),
             "alarm": collapsing_below(config.alarm_warn),
             "healthy": HEALTHY,
             "verdict": past.rows[-1]["verdict"] if past.rows and recent else None,
@@ -95,6 +96,12 @@ def head(run: Run, db: Database) -> dict[str, Any]:
             "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
         }
     )
+
+
+def _pictures(db: Database) -> int:
+    """The version of the run's pictures: when it was begun, or last went on and made some anew. In milliseconds since 1970."""
+    began = db.row("SELECT max(time) AS time FROM events WHERE kind IN ('started', 'branch') OR kind = 'state' AND body LIKE '%resumed%'")
+    return round(1000 * (began["time"] or 0))
 
 
 def _asked(db: Database) -> dict[str, Any] | None:

@@ -202,8 +202,11 @@ def alike(config: RunConfig) -> dict[str, str]:
 # --- a run as a whole ---------------------------------------------------------------------------------------------
 def _at_rest(run: Run) -> None:
     """Raises UserError while a trainer works in the folder."""
-    with run.database(readonly=True) as db:
-        state = started.state(run, db.status())
+    try:
+        with run.database(readonly=True) as db:
+            state = started.state(run, db.status())
+    except UserError:  # a trainer cannot open it either
+        return
     if _alive(state):
         raise UserError(f"{run.name} has a trainer at work. Stop it first.", "state")
 

@@ -30,7 +30,7 @@ class Try:
     """One process that waits for pictures."""
 
     def __init__(self, config: dict[str, Any], prompt: str):
-        asked = json.dumps({"config": build(config).model_dump(mode="json"), "prompt": prompt})
+        asked = json.dumps({"config": build(config).placed().model_dump(mode="json"), "prompt": prompt})
         offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # nothing is fetched without being asked for
         self.process = subprocess.Popen(SCORING, cwd=ROOT, env=offline, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.count, self.seen = 0, time.monotonic()

@@ -24,6 +24,21 @@ def refused(path) -> str:
     return str(caught.value)
 
 
+def test_a_run_names_its_files_in_full(tmp_path, monkeypatch):
+    """Its trainer works in another folder than the person who typed them."""
+    for name in ("here", "here/model", "here/emoji-sd3", "there"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "here" / "red.py").write_text("")
+    monkeypatch.chdir(tmp_path / "here")
+    config = RunConfig(model="model", reward_file="red.py", rewards={"own": 1.0}, clip_model="./model")
+    run = create(tmp_path / "demo", config)
+    monkeypatch.chdir(tmp_path / "there")
+    here = tmp_path / "here"
+    assert run.config() == config.with_changes(model=str(here / "model"), reward_file=str(here / "red.py"), clip_model=str(here / "model"))
+    for name in ("emoji-sd3", "owner/name", "gone/model.txt"):  # the embedded one, one of the hub, and what is nothing stay as they are
+        assert RunConfig(model=name).placed() == RunConfig(model=name)
+
+
 def test_new_run_holds_its_config_and_waits_for_a_worker(tmp_path):
     run = create(tmp_path / "deep" / "demo-01", RunConfig(seed=7, iterations=12))
     assert run.exists() and run.name == "demo-01" and run.config() == RunConfig(seed=7, iterations=12)

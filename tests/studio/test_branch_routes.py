@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 
 import psutil
 import pytest
@@ -176,3 +178,21 @@ def test_warnings_and_alarms_of_a_crashed_stretch_are_forgotten(studio):
         assert [w["message"] for w in head.head(run, db)["warnings"]] == ["Ratio off."]
         db.forget_after(40)
         assert head.head(run, db)["warnings"] == [] and [e["kind"] for e in db.events() if e["kind"] in ("warning", "alarm")] == []
+
+
+def test_pictures_have_a_new_version_where_their_numbers_come_again(tmp_path):
+    """A browser keeps them by run and number: a run of the same name, and one that goes on, count again."""
+    versions = []
+    for _ in range(2):
+        run = saved_run(tmp_path / "cats", iterations=3, saved=())
+        with run.database() as db:
+            db.add_event("started", 0)
+            versions.append(head.head(run, db)["pictures"])
+            for state in ("stopped", "resumed", "finished"):
+                time.sleep(0.002)
+                db.add_event("state", 4, state=state)
+                versions.append(head.head(run, db)["pictures"])
+        shutil.rmtree(run.path)
+        time.sleep(0.002)
+    began, stopped, resumed, finished, again, *_ = versions
+    assert 0 < began == stopped < resumed == finished < again

@@ -273,6 +273,7 @@ def test_while_a_run_trains_it_says_when_and_nothing_moves(studio, page, sampler
     expect(page.locator(".mm-compare .changed .sub").first).to_have_text("48 seeds each")
     with run.database() as db:
         db.set_status(state="running")  # a sign of life
+    page.get_by_label("Right side").focus()  # as it is after a person's choice
     page.get_by_label("Right side").select_option("take")
     expect(page.locator(".mm-compare .words")).to_have_text("Pictures after iteration 13")
     file = compare.weights_file(run, 12)

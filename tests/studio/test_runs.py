@@ -66,6 +66,15 @@ def test_damaged_run_is_listed_with_its_reason_and_hides_no_other(studio, put):
     assert [r["name"] for r in studio.get("runs")["runs"]] == ["good"]  # what the strip may open
 
 
+def test_a_damaged_run_can_be_put_aside_and_deleted(put):
+    first, second = put("no-database"), put("no-words")
+    for run in (first, second):
+        (run.path / "run.db").write_bytes(b"not a database at all" * 100)
+    assert shelf.archive(first.path.parent, first) == "no-database" and not first.path.exists()
+    shelf.delete(second.path.parent, second, "no-words")
+    assert not second.path.exists()
+
+
 def test_a_look_at_what_did_not_change_opens_no_file(studio, put, monkeypatch):
     """Two hundred runs are looked at every two seconds: only a trainer at work is worth a database."""
     put("rests", age=2), put("works", age=1), put("died", age=0)

@@ -129,7 +129,8 @@ def test_crash_says_where_it_resumes_and_settings_go_to_setup(listed, studio):
     page.evaluate("manymodes.state.draft = null")
     page.pick("cat-01", "Duplicate to Setup")
     page.wait_for_function("manymodes.state.screen === 'setup'")
-    assert page.evaluate("manymodes.state.draft?.prompts") in (["cat"], None)  # None once Setup has taken it
+    assert page.evaluate("manymodes.state.draft?.values.prompts") in (["cat"], None)  # None once Setup has taken it
+    expect(page.locator(".mm-setup")).to_contain_text("A copy of cat-01")
 
 
 def test_watch_and_export(listed, studio, tmp_path):

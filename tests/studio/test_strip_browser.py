@@ -200,11 +200,72 @@ def test_a_trainer_that_does_not_answer_is_ended_only_when_one_is_sure(studio, p
     notice = page.locator(".mm-notice")
     expect(notice).to_contain_text(re.compile(r"No sign from the trainer for \d+ s\."), timeout=LONG)
     notice.get_by_role("button", name="End it").click()
-    expect(notice).to_contain_text("The iteration under way is lost, everything else stays.")
+    expect(notice).to_contain_text("Nothing is saved yet: it would begin anew.")
     assert trainer.is_running()
     notice.get_by_role("button", name="End it now").click()
     expect(page.locator("#mm-state")).to_contain_text("Stopped", timeout=LONG)
     assert trainer.wait(5) != 0
+
+
+def test_what_another_tab_took_back_is_not_waited_for(studio, page):
+    run = made(studio, "two-tabs", iterations=8, saved=())
+    me = psutil.Process()
+    status(run, state="running", pid=me.pid, process_started=me.create_time())
+    look(page, studio, run)
+    expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
+    page.route("**/api/runs/two-tabs/commands", lambda route: route.fulfill(json={"command": 1}))  # paused, and resumed elsewhere at once
+    page.keyboard.press("Space")
+    expect(page.locator("#mm-state")).to_contain_text("Pausing")
+    expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
+    expect(page.locator("#mm-pause")).to_be_enabled()
+
+
+def test_a_run_that_goes_away_is_not_replaced_by_another(studio, page):
+    run = made(studio, "away", iterations=8, saved=())
+    made(studio, "alive-one", iterations=8, saved=())
+    look(page, studio, run)
+    expect(page.locator("#mm-state")).to_contain_text("Stopped", timeout=LONG)
+    elsewhere = run.path.rename(studio.runs.parent / "elsewhere")
+    notice = page.locator(".mm-notice")
+    expect(notice.locator("b")).to_have_text("away is not here any more.", timeout=LONG)
+    page.wait_for_timeout(2500)  # two polls
+    assert page.evaluate("manymodes.state.run") is None
+    elsewhere.rename(run.path)
+    expect(page.locator("#mm-run")).to_have_value("away", timeout=LONG)
+    expect(notice).to_be_hidden()
+
+
+def test_what_the_server_says_of_a_run_is_said_not_that_it_is_lost(studio, page):
+    run = made(studio, "edited", iterations=8, saved=())
+    look(page, studio, run)
+    expect(page.locator("#mm-state")).to_contain_text("Stopped", timeout=LONG)
+    plain = run.config_file.read_text(encoding="utf-8")
+    run.config_file.write_text(plain + "sa_reg_stepz: 3\n", encoding="utf-8")
+    notice = page.locator(".mm-notice")
+    expect(notice).to_contain_text("edited cannot be read.", timeout=LONG)
+    expect(notice).to_contain_text("sa_reg_stepz: there is no such setting. Did you mean sa_reg_steps?")
+    page.wait_for_timeout(3500)  # more polls than it takes to give the server up
+    expect(page.locator("#mm-lost")).to_have_count(0)
+    run.config_file.write_text(plain, encoding="utf-8")
+    expect(notice).to_be_hidden(timeout=LONG)
+
+
+def test_no_shortcut_reaches_behind_a_dialog(studio, page):
+    run = made(studio, "behind", iterations=8, saved=())
+    me = psutil.Process()
+    status(run, state="running", pid=me.pid, process_started=me.create_time())
+    look(page, studio, run)
+    expect(page.locator("#mm-pause")).to_be_enabled(timeout=LONG)
+    page.keyboard.press("?")
+    expect(page.locator("#mm-keys")).to_be_visible()
+    page.locator("#mm-keys").focus()
+    for key in ("3", "Shift+S", "t"):
+        page.keyboard.press(key)
+    assert page.evaluate("manymodes.state.screen") == "live"
+    page.keyboard.press("?")
+    expect(page.locator("#mm-keys")).to_be_hidden()
+    with run.database() as db:
+        assert db.pending() == []
 
 
 def test_after_ten_seconds_a_pause_or_a_stop_offers_to_end_the_process(studio, page):
@@ -248,3 +309,8 @@ def test_a_warning_is_shown_until_it_is_read(studio, page):
     expect(notice).to_contain_text("The ratio is off.")
     notice.get_by_role("button", name="Dismiss").click()
     expect(notice).to_be_hidden()
+    other = made(studio, "warned-too", iterations=8, saved=())
+    with other.database() as db:
+        db.add_event("warning", 3, message="Another ratio is off.")
+    page.evaluate("import(manymodes.files + 'lib/store.js').then((store) => store.openRun('warned-too'))")  # in the same page: numbers of events are of one run
+    expect(notice).to_contain_text("Another ratio is off.", timeout=LONG)

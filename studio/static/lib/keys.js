@@ -54,6 +54,7 @@ export function installKeys({ show, turnTheme }) {
     ']': () => prompt(1),
   };
   document.addEventListener('keydown', (event) => {
+    if ($('dialog[open]') && event.key !== '?') return; // what lies behind it is not meant
     if (event.ctrlKey || event.metaKey || event.altKey) {
       if (event.key === 'Enter' && event.ctrlKey && state.screen === 'setup') click('mm-start');
       return;

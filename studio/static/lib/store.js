@@ -35,12 +35,14 @@ export const state = {
   draft: null,
   preset: null,
   failures: 0,
+  trouble: '', // why the run cannot be read, though the server answers
+  gone: null, // a run that is not here any more, and is opened again should it come back
 };
 
 const listeners = {};
 /**
  * Call `f` whenever one of `names` happens: run, newest (a new iteration is known of, its row is not here yet), head (every poll), info,
- * rows, turns, base, dots, view, sel, point, theme, screen, lost, runs, fit, draft (state.draft holds settings that Setup should show),
+ * rows, turns, base, dots, view, sel, point, theme, screen, lost, trouble, runs, fit, draft (state.draft holds {name, values} of a run that Setup should show a copy of),
  * preset (state.preset is the name of a shipped preset that Setup should choose).
  */
 export function on(names, f) {
@@ -64,7 +66,8 @@ export const getBinary = async (path) => decode(await (await request(path)).arra
 export const post = async (path, body = {}, more = {}) =>
   (await request(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), ...more })).json();
 export const runPath = (rest) => `/api/runs/${encodeURIComponent(state.run)}/${rest}`;
-export const thumb = (id) => runPath(`thumb/${id}.webp`);
+/** A picture's small form, which a browser keeps. Numbers come again in a run of the same name, and where iterations are made anew: hence the version. */
+export const thumb = (id) => runPath(`thumb/${id}.webp?v=${state.head?.pictures ?? 0}`);
 
 /** Ask the trainer for something, then look at once whether it took it. */
 export async function command(body) {
@@ -137,7 +140,7 @@ let openings = 0; // answers for an earlier opening are dropped, also of the sam
 export function openRun(name, until = null) {
   openings++;
   if (name !== state.run) Object.assign(state, { prompt: null, all: false, iteration: null, sel: null });
-  Object.assign(state, { run: name, until, replay: Boolean(name?.startsWith(RECORDED)), head: null, info: null, rows: [], base: null, dots: new Dots() });
+  Object.assign(state, { run: name, until, replay: Boolean(name?.startsWith(RECORDED)), head: null, info: null, rows: [], base: null, dots: new Dots(), gone: null, trouble: '' });
   writeAddress();
   emit('run');
   poll();
@@ -158,21 +161,30 @@ export async function poll() {
   const opening = openings;
   try {
     if (!document.hidden) await look();
-    if (state.failures >= LOST_AFTER) {
-      state.failures = 0;
-      emit('lost');
-    }
-    state.failures = 0;
+    answered();
   } catch (problem) {
-    const gone = problem.status === 404 && state.run;
-    if (gone) {
-      if (opening === openings) await forget(); // not of the name that a run had before it was renamed
-    } else if (++state.failures >= LOST_AFTER) emit('lost');
+    if (!problem.status) {
+      if (++state.failures >= LOST_AFTER) emit('lost');
+    } else if (opening === openings) {
+      // not of the name that a run had before it was renamed
+      if (problem.status === 404 && state.run) forget();
+      answered(state.run ? problem.message : '');
+    }
   } finally {
     busy = false;
     timer = setTimeout(poll, again ? 0 : POLL);
     again = false;
   }
+}
+
+/** The server is there; `trouble` is what it said instead of the run. */
+function answered(trouble = '') {
+  const lost = state.failures >= LOST_AFTER;
+  state.failures = 0;
+  if (lost) emit('lost');
+  if (state.trouble === trouble) return;
+  state.trouble = trouble;
+  emit('trouble');
 }
 
 let pulse = null, // what was felt when everything was last asked for
@@ -239,14 +251,15 @@ function cut(head, until) {
 
 async function findRun() {
   state.runs = (await get('/api/runs')).runs;
-  const best = state.runs.find((r) => r.alive) || state.runs[0];
+  // one that went away is not replaced by another: what is pressed would reach that one
+  const best = state.gone ? state.runs.find((r) => r.name === state.gone) : state.runs.find((r) => r.alive) || state.runs[0];
   if (best && !state.run) openRun(best.name);
   emit('runs');
 }
 
-/** The run's folder is gone. */
-async function forget() {
-  Object.assign(state, { run: null, head: null, info: null, rows: [], base: null, dots: new Dots(), prompt: null, iteration: null });
+/** The run's folder is gone, perhaps for a moment. */
+function forget() {
+  Object.assign(state, { gone: state.run, run: null, head: null, info: null, rows: [], base: null, dots: new Dots(), prompt: null, iteration: null });
   writeAddress();
   emit('run');
 }

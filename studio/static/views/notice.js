@@ -45,18 +45,24 @@ export function notice(root) {
     say(wrong, '');
     acts.replaceChildren(...(now.acts ?? []).map((a) => (a.href ? link(a) : deed(a.label, a.title, () => Promise.resolve(a.act()).then(draw), tell, a.busy))));
   }
-  on('head run runs', draw);
+  on('head run runs trouble', draw);
   draw();
 }
 
 const link = ({ label, href }) => h('a', { class: 'btn sm', href, target: '_blank', rel: 'noopener' }, label);
 const openSetup = { label: 'Open Setup', act: () => window.manymodes.show('setup') };
+const openRuns = { label: 'Open Runs', act: () => window.manymodes.show('runs') };
 const openLesson = { label: 'Watch the lesson', act: () => window.manymodes.show('lesson') };
+
+const key = (warning) => `${state.run} ${warning.id}`; // numbers are of one run
 
 /** {tone, title, text, share, details, acts} of what matters most now, or null. */
 function words() {
   const { head } = state;
+  if (state.trouble) return { tone: 'bad', title: `${state.run} cannot be read.`, text: state.trouble, acts: [openRuns] };
   if (!head && state.run) return null;
+  if (!head && state.gone)
+    return { tone: 'warn', title: `${state.gone} is not here any more.`, text: 'It was renamed, archived or deleted, or its folder is away. Should it come back, it opens again.', acts: [openRuns] };
   if (!head) return { tone: 'calm', title: 'No run yet.', text: 'Start one in Setup, or watch the lesson.', acts: [openSetup, openLesson] };
   if (head.failure) return { tone: 'bad', title: head.message || 'The trainer failed.', text: Object.keys(head.failure.changes).length ? '' : head.remedy, details: head.details, acts: afterFailure(head) };
   if (head.state === 'silent') return Date.now() < quietUntil ? null : silent(head);
@@ -70,13 +76,13 @@ function words() {
     };
   if (head.state === 'paused' && head.message && head.message !== 'Paused') return paused(head);
   if (head.alive && head.newest < 0) return { tone: 'calm', title: waiting(head), share: head.total ? head.done / head.total : null };
-  const warning = head.warnings.findLast((w) => !read.has(w.id));
+  const warning = head.warnings.findLast((w) => !read.has(key(w)));
   return warning
     ? {
         tone: 'warn',
         title: `Warning at iteration ${warning.iteration}.`,
         text: warning.message,
-        acts: [{ label: 'Dismiss', act: () => void read.add(warning.id) }],
+        acts: [{ label: 'Dismiss', act: () => void read.add(key(warning)) }],
       }
     : null;
 }
@@ -131,7 +137,7 @@ function silent(head) {
   };
   const title = `No sign from the trainer for ${seconds(head.silent_for)}.`;
   if (head.watched) return { tone: 'warn', title, text: 'Charts stay. It is driven elsewhere.', acts: [wait] };
-  if (sure) return { tone: 'warn', title, text: 'End its process? The iteration under way is lost, everything else stays.', acts: [wait, { label: 'End it now', act: endNow }] };
+  if (sure) return { tone: 'warn', title, text: `End its process? ${head.saved_at ? `Saved at ${head.saved_at}; what came after is made anew when it resumes.` : 'Nothing is saved yet: it would begin anew.'}`, acts: [wait, { label: 'End it now', act: endNow }] };
   const end = {
     label: 'End it',
     act: () => {

@@ -35,7 +35,7 @@ export async function setup(place) {
 /** Settings that another screen hands over, as Runs does with Duplicate to Setup. */
 function takeDraft() {
   if (!state.draft) return;
-  load({ kind: 'draft', name: state.run ?? 'run', title: 'A copy', values: state.draft });
+  load({ kind: 'draft', name: state.draft.name, title: `A copy of ${state.draft.name}`, values: state.draft.values });
   state.draft = null;
 }
 

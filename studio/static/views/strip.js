@@ -34,7 +34,7 @@ const PATIENCE = 10_000; // milliseconds until "Stop now?" is offered, and offer
 let place,
   name,
   numbers,
-  asked = null, // {kind, at}: what was asked of the trainer and is not done yet, here or in another tab
+  asked = null, // {kind, at, sent, quiet}: what was asked of the trainer and is not done yet, here or in another tab
   unheard = '', // a sentence, if what was pressed last came to nothing
   waitUntil = 0;
 
@@ -112,7 +112,7 @@ function buttons() {
       'div',
       { class: 'patience', id: 'mm-patience', role: 'alert', hidden: true },
       h('span', {}, 'Still finishing a step. Stop now?'),
-      h('button', { class: 'btn sm', title: 'Ends the process. The iteration under way is lost, everything else stays.', onclick: endNow }, 'Stop now'),
+      h('button', { class: 'btn sm', title: 'Ends the process. What came after the newest checkpoint is made anew when it resumes.', onclick: endNow }, 'Stop now'),
       h('button', { class: 'btn sm', onclick: later }, 'Wait'),
     ),
   );
@@ -145,9 +145,15 @@ function draw() {
 /** What was asked here, or in another tab and is still on its way; over once the trainer says so. */
 function settle(head) {
   if (!head?.alive || (asked && ASKED[asked.kind].done.includes(head.state))) asked = null;
+  if (asked?.sent && head !== asked.seen) {
+    // taken back in another tab: twice in a row nothing waits, and nothing of it is under way
+    asked.quiet = head.asked || ['pausing', 'stopping'].includes(head.state) ? 0 : asked.quiet + 1;
+    asked.seen = head;
+    if (asked.quiet > 1) asked = null;
+  }
   if (asked || !head?.alive) return;
   const waits = head.asked ?? (head.state === 'stopping' ? { kind: 'stop', seconds: 0 } : null);
-  if (waits && !ASKED[waits.kind].done.includes(head.state)) asked = { kind: waits.kind, at: Date.now() - 1000 * waits.seconds };
+  if (waits && !ASKED[waits.kind].done.includes(head.state)) asked = { kind: waits.kind, at: Date.now() - 1000 * waits.seconds, sent: true, quiet: 0 };
 }
 
 /** Beside the name: what is wrong, who drives it, or which preset on which model. */
@@ -230,10 +236,11 @@ async function attempt(word, act) {
 
 async function ask(kind) {
   if (!state.head?.alive || state.head.watched) return;
-  asked = { kind, at: Date.now() };
+  const mine = (asked = { kind, at: Date.now(), sent: false, quiet: 0 });
   waitUntil = 0;
   draw();
   await attempt(kind[0].toUpperCase() + kind.slice(1), () => command({ kind }));
+  mine.sent = true;
 }
 
 export async function endNow() {

@@ -108,10 +108,11 @@ function rightChoices() {
   return [['', choices]];
 }
 
-/** Options are exchanged only when they change, so that an open list stays open. */
+/** Options are exchanged only when they change, and under the focus only where the value is none of them, so that an open list stays open. */
 function fill(select, groups, value) {
   const key = JSON.stringify(groups);
-  if (select.dataset.key !== key && document.activeElement !== select) {
+  const held = document.activeElement === select && [...select.options].some((o) => o.value === value);
+  if (select.dataset.key !== key && !held) {
     select.dataset.key = key;
     const options = (list) => list.map(([v, words]) => h('option', { value: v }, words));
     select.replaceChildren(...groups.filter(([, list]) => list.length).flatMap(([label, list]) => (label ? h('optgroup', { label }, options(list)) : options(list))));

@@ -31,7 +31,7 @@ export const resume = (name) => attempt(() => post(at(name, 'resume')).then(() =
 
 export async function duplicate(name) {
   await attempt(async () => {
-    state.draft = (await get(at(name, 'info'))).config;
+    state.draft = { name, values: (await get(at(name, 'info'))).config };
     emit('draft');
     window.manymodes.show('setup');
   });
@@ -49,6 +49,7 @@ export const holdQueue = (held) => attempt(() => post('/api/queue/hold', { held 
 export const archive = (name) =>
   attempt(async () => {
     const { archived } = await post(at(name, 'archive'));
+    if (state.run === name) openRun(null);
     screen.say(`Archived ${name}.`, '', () => restore(archived));
   });
 export const restore = (name) =>
@@ -67,5 +68,6 @@ export async function rename(name, to) {
 export const forget = (name) =>
   attempt(async () => {
     await post(`/api/watched/${encodeURIComponent(name)}/forget`);
+    if (state.run === name) openRun(null);
     screen.say(`${name} is watched no more. Nothing in its folder changed.`);
   });

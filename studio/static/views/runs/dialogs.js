@@ -1,7 +1,7 @@
 // The three questions that Runs asks: delete for good, which file to export, which folder to watch.
 
 import { $, h, say } from '../../lib/dom.js';
-import { get, post, listRuns } from '../../lib/store.js';
+import { get, post, openRun, listRuns, state } from '../../lib/store.js';
 import { modelName } from '../strip.js';
 import { at, attempt, screen } from './actions.js';
 import { bytes } from './row.js';
@@ -50,6 +50,7 @@ export function askDelete(run, archived = false) {
     'Delete for good',
     async () => {
       await post(path, { typed: form.elements.text.value });
+      if (state.run === run.name && !archived) openRun(null);
       screen.say(`Deleted ${run.name}.`);
       await Promise.all([screen.refresh(), listRuns()]);
     },
