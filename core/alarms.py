@@ -68,10 +68,10 @@ class Reader:
         )
 
     def _level(self, by_prompt: Mapping[str, float]) -> float:
-        """Effective number of looks of the base model on the prompts of an iteration, as far as measured."""
-        known = self._base.get("vendi_by_prompt") or {}
-        levels = [known[p] for p in by_prompt if known.get(p)]
-        return sum(levels) / len(levels) if levels else self._base.get("vendi") or 0.0
+        """Effective number of looks of the base model on the prompts of an iteration; of one that was not measured the mean of those that were."""
+        known, mean = self._base.get("vendi_by_prompt") or {}, self._base.get("vendi") or 0.0
+        levels = [known.get(p) or mean for p in by_prompt]
+        return sum(levels) / len(levels) if levels else mean
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ sampler and without prompt noise; reward, look and features of each; and for eve
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import random
@@ -26,6 +25,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from . import base
+from .backbones.device import free_memory
 from .diversity.distance import mean_pairwise, pairwise
 from .diversity.metrics import base_scale, variety
 from .errors import UserError
@@ -143,9 +143,7 @@ class Comparer:
         return True
 
     def _less_memory(self, wanted: Want) -> None:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         if self.most > 1:
             self.most //= 2
         else:
@@ -251,6 +249,8 @@ class Gap:
 
     def serve(self) -> bool:
         """One piece of what is wanted; False if there is nothing. Whatever goes wrong here must not reach the training."""
+        if self.trainer.backbone.referring:  # paused while the trainer draws with the base: the adapter is its own until it is done
+            return False
         try:
             if self._comparer is None:
                 if not compare.path(self.run).exists():

@@ -233,6 +233,8 @@ def _clash(config: RunConfig) -> str | None:
         return f"subset_low: {c.subset_low} and {c.subset_high} left out leave fewer than 2 of {c.group_size} pictures. Leave out fewer."
     if c.prompt_noise_scale > 0 and c.prompt_noise_tau1 >= c.prompt_noise_tau2:
         return f"prompt_noise_tau1: {c.prompt_noise_tau1:g} is not below tau2, {c.prompt_noise_tau2:g}. The prompt fades between the two."
+    if c.window == "hrf_dynamic" and c.hrfd_stride > c.steps - 2:
+        return f"hrfd_stride: {c.hrfd_stride} of {c.steps} steps leaves one start only, so there is none to choose. Use 1 to {c.steps - 2}."
     try:
         window_at(c, 0)
     except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .backbones.device import free_memory
 from .config import RunConfig
 from .loading import build_trainer
 from .ranks import END, Lost, Ranks
@@ -55,6 +56,8 @@ def follow(ranks: Ranks) -> int:
                 return 0
             with ranks.united():
                 if isinstance(order, Build):
+                    trainer = None
+                    free_memory()  # of the one before a roll back: two models may not fit
                     trainer = order.trainer(ranks)
                 else:
                     if order.config != trainer.config:

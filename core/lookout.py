@@ -26,6 +26,7 @@ class Lookout:
         self.reader = Reader(config.group_size * config.prompts_per_iteration)
         self.watch = Watch(warn=config.alarm_warn, pause=config.alarm_pause, parting=config.alarm_parting)
         self.q: dict[int, float] = {}
+        self._told = False  # that the bonus cannot be raised
         for row in db.iterations():
             self._read(row)
 
@@ -63,8 +64,16 @@ class Lookout:
         """One step, and the next only after it has had the time to show."""
         turned = [e["iteration"] for e in self.db.events() if e["kind"] == "dial" and e["name"] == "creative_beta"]
         beta = raised_beta(config)
-        if beta > config.creative_beta and (not turned or iteration - turned[-1] >= SPAN):
-            self.db.send("set", changes={"creative_beta": beta})
+        if beta <= config.creative_beta or turned and iteration - turned[-1] < SPAN:
+            return
+        try:
+            config.with_changes(creative_beta=beta)
+        except UserError as error:
+            if not self._told:
+                self._told = True
+                self.db.add_event("warning", iteration, message=f"The alarm could not raise the bonus: {error}")
+            return
+        self.db.send("set", changes={"creative_beta": beta})
 
     def _roll_back(self, iteration: int, config: RunConfig) -> folder.Run | None:
         """A branch from the last healthy checkpoint with a raised bonus: with the same dials it would only repeat this run."""

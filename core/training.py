@@ -58,6 +58,7 @@ class Group:
     features: torch.Tensor  # (B, F)
     raw: dict[str, torch.Tensor]  # reward name -> (B,)
     quality: torch.Tensor  # (P, G)
+    scored: torch.Tensor  # (P, G) bool: False where no reward could judge, whose quality is the group's mean
     distances: torch.Tensor  # (P, G, G)
     labels: torch.Tensor  # (P, G) cluster of each picture
     bonus: torch.Tensor  # (P, G)
@@ -115,14 +116,15 @@ class Trainer(Sampler):
         features, raw = measured["features"], {name: values for name, values in measured.items() if name != "features"}
         with self._phase("reward"):
             quality = self.rewards.combine(raw).view(P, -1)  # (P, G)
-            quality = torch.where(quality.isnan(), quality.nanmean(1, keepdim=True).nan_to_num(), quality)  # unscored: no say
+            scored = ~quality.isnan()
+            quality = torch.where(scored, quality, quality.nanmean(1, keepdim=True).nan_to_num())
         with self._phase("diversity"):
             distances = pairwise(features.view(P, -1, features.shape[-1]))  # (P, G, G)
             labels = torch.stack([
                 spectral_labels(d, k=config.cluster_k, sigma=config.cluster_sigma, min_spread=config.cluster_min_spread) for d in distances.cpu()
             ])
             bonus = creative_bonus(labels, config.creative_max).to(quality)
-        return Group(prompts, seeds, images, features, raw, quality, distances, labels, bonus)
+        return Group(prompts, seeds, images, features, raw, quality, scored, distances, labels, bonus)
 
     # --- one iteration ------------------------------------------------------------------------------------------
     def iterate(self, iteration: int) -> Iteration:
@@ -151,7 +153,7 @@ class Trainer(Sampler):
         measured = self._measured(images[rows], [config.prompts[prompts[r // G]] for r in rows.tolist()])
         group = self._grouped(prompts, seeds, images, self.ranks.gather(rows, measured))
         with self._phase("diversity"):
-            finished = {} if anchors is None else self._finished(chosen, anchors)
+            finished = self._finished(iteration, chosen, anchors)
 
         with self._all_or_nothing():
             combined = combine(
@@ -199,14 +201,18 @@ class Trainer(Sampler):
             planned = self.plan(iteration, self.start)
         return planned, anchors if config.hrf_start == "anchor_renoise" else None
 
-    def _finished(self, prompts: list[int], anchors: torch.Tensor) -> dict[int, torch.Tensor]:
-        """Features (n, F) of the finished pictures that each prompt adds to those known: its anchors, and pictures of the base before the first."""
+    def _finished(self, iteration: int, prompts: list[int], anchors: torch.Tensor | None) -> dict[int, torch.Tensor]:
+        """Features (n, F) of the finished pictures that each prompt adds to those known: its anchors, and before the first as many as are measured."""
+        if anchors is None:
+            self.finished.clear()  # of the policy as it was when the window was turned away
+            return {}
         found = {}
         for prompt, latents in zip(prompts, anchors.split(self.config.hrf_anchors_per_prompt)):
             images = self.decode(latents)
             if self.finished.of(prompt) is None:
-                base = self.pictures(prompt, self.seeds(BASE, 0, prompt, self.config.group_size), purpose=BASE, base=True)
-                images = torch.cat([base, images])
+                untrained = iteration == 1
+                former = self.pictures(prompt, self.seeds(BASE, 0, prompt, self.config.group_size), purpose=BASE, base=untrained)
+                images = torch.cat([former, images])
             found[prompt] = self.perceptual.embed(images)
         return found
 
@@ -214,18 +220,21 @@ class Trainer(Sampler):
         """Effective number of looks of G pictures of each prompt.
 
         Pictures that go on from one anchor are alike by construction, so there the last G finished pictures are taken.
+        A prompt whose base was not measured has the median scale of those that were: without one it would be another measure.
         """
+        typical = float(np.median(list(self.scales.values()))) if self.scales else None
         for prompt, features in finished.items():
             self.finished.remember(features[None], [prompt])
         distances = {p: pairwise(self.finished.of(p)[None]) if p in finished else group.distances[[q == p for q in group.prompts]] for p in chosen}
-        return {p: variety(d, self.scales.get(p)).mean().item() for p, d in distances.items()}
+        return {p: variety(d, self.scales.get(p, typical)).mean().item() for p, d in distances.items()}
 
     def _subset(self, group: Group) -> torch.Tensor | None:
-        """(P, G) pictures to learn from, None for all."""
-        c = self.config
+        """(P, G) pictures to learn from, None for all: nothing is learned from one that was not scored, whatever else would pay it."""
+        c, scored = self.config, None if group.scored.all() else group.scored
         if c.subset_mode == "off":
-            return None
-        return select(group.quality, c.subset_mode, keep=c.subset_k, band=c.subset_band, low=c.subset_low, high=c.subset_high, fallback=c.subset_fallback)
+            return scored
+        kept = select(group.quality, c.subset_mode, keep=c.subset_k, band=c.subset_band, low=c.subset_low, high=c.subset_high, fallback=c.subset_fallback)
+        return kept if scored is None else kept & scored.to(kept.device)
 
     def _shaped(
         self, values: torch.Tensor, unit: float, group: Group, mask: torch.Tensor | None, paths: Trajectories, planned: Plan,
@@ -263,7 +272,7 @@ class Trainer(Sampler):
     def _advantages(self, values: torch.Tensor, group: Group, mask: torch.Tensor | None, least: torch.Tensor | None) -> Advantages:
         config = self.config
         over = {"mask": mask, "stats_scope": config.subset_stats_scope}
-        floor = config.adv_std_floor * self.reward_std.update(values)
+        floor = config.adv_std_floor * (self.reward_std.update(values[group.scored]) if group.scored.any() else self.reward_std.value)
         if config.advantage == "history":
             return self.history.update(values, group.prompts, floor=floor, **over)
         if config.advantage == "novelty":

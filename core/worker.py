@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from . import base
+from .backbones.device import free_memory
 from .comparing import Gap
 from .config import ROOT, RunConfig
 from .control import Control, Stopped, peak_memory
@@ -345,7 +346,9 @@ def carry_out(run: folder.Run, *, resume: bool, follow: bool = True, ranks: Rank
     """
     worker = Worker(run, resume=resume, follow=follow, ranks=ranks)
     code = worker.carry_out()
-    while code == 0 and worker.successor:
-        worker = Worker(worker.successor, resume=True, follow=follow, ranks=ranks)
+    while code == 0 and (successor := worker.successor):
+        del worker
+        free_memory()  # two models may not fit
+        worker = Worker(successor, resume=True, follow=follow, ranks=ranks)
         code = worker.carry_out()
     return code

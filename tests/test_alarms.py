@@ -48,6 +48,9 @@ def test_prompts_are_judged_by_the_base_on_the_same_prompts():
 def test_a_prompt_that_was_not_measured_is_judged_by_the_mean():
     rows = [{"iteration": 0, "vendi": 4.0, "vendi_by_prompt": {"0": 4.0}, "reward": 0.0}, {"iteration": 1, "vendi": 2.0, "vendi_by_prompt": {"9": 2.0}, "reward": None}]
     assert readings(rows, 96)[1].q == 0.5 and readings(rows, 96)[1].reward == 0.0
+    rows = [{"iteration": 0, "vendi": 5.0, "vendi_by_prompt": {"0": 2.0, "1": 8.0}, "reward": 0.0}]
+    rows += [{"iteration": 1, "vendi": 3.5, "vendi_by_prompt": {"0": 2.0, "9": 5.0}, "reward": 0.0}]  # one known, one not
+    assert readings(rows, 96)[1].q == 1.0
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

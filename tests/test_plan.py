@@ -62,6 +62,7 @@ def test_prompt_noise_fades_over_the_steps_and_over_the_run():
     ({"shaping_alpha": 1, "shaping_terminal_zero": True}, "shaping_dense"),
     ({"subset_mode": "trim", "subset_low": 12, "subset_high": 12}, "fewer than 2"),
     ({"prompt_noise_scale": 0.1, "prompt_noise_tau1": 0.9}, "not below"),
+    ({"window": "hrf_dynamic", "steps": 10, "hrfd_stride": 9}, "hrfd_stride: 9 of 10 steps leaves one start only"),
     ({"dynamics": "ddim", "noise_level": 1.1}, "with ddim"),
 ])
 def test_senseless_combinations_are_refused_with_the_reason(settings, words):

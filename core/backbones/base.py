@@ -46,6 +46,7 @@ class Backbone(Protocol):
     latent_shape: tuple[int, int, int]  # (C, H, W) of one picture
     arithmetic: str  # 'float32' or 'bfloat16', as chosen
     denoiser: ModelMixin  # the part that is tuned
+    referring: bool = False  # within `reference`
 
     def schedule(self, steps: int) -> Schedule | DiffusionSchedule: ...
 

@@ -28,6 +28,8 @@ ZERO_TOKENS = 256  # what the stock pipeline appends when there is no T5 encoder
 class SD3:
     """See backbones.base.Backbone."""
 
+    referring = False
+
     def __init__(self, config: RunConfig, *, arithmetic: str | None = None):
         check_model(config.model)
         path = load_path(config.model)
@@ -150,10 +152,15 @@ class SD3:
 
     @contextmanager
     def reference(self):
+        if self.referring:  # a pause within it may serve Compare, which asks for the base too
+            yield
+            return
         self.transformer.disable_adapters()
+        self.referring = True
         try:
             yield
         finally:
+            self.referring = False
             self.transformer.enable_adapters()
 
     def set_strength(self, strength: float) -> None:

@@ -45,6 +45,7 @@ class UNetBackbone(ABC):
     """See backbones.base.Backbone. A subclass says what it loads, what the UNet is given, and where the LoRA goes."""
 
     lora_targets: list[str]
+    referring = False
     clamp_last: bool  # DDPO's clamp, see sampling.diffusion.from_scheduler
 
     def __init__(self, config: RunConfig, *, arithmetic: str | None = None):
@@ -142,10 +143,15 @@ class UNetBackbone(ABC):
 
     @contextmanager
     def reference(self):
+        if self.referring:  # a pause within it may serve Compare, which asks for the base too
+            yield
+            return
         set_adapter_layers(self.unet, enabled=False)
+        self.referring = True
         try:
             yield
         finally:
+            self.referring = False
             set_adapter_layers(self.unet, enabled=True)
 
     def set_strength(self, strength: float) -> None:

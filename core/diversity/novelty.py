@@ -66,6 +66,9 @@ class Memory:
         """What is remembered of a prompt, (n, F) float32, oldest first; None if nothing is."""
         return self._features.get(prompt)
 
+    def clear(self) -> None:
+        self._features.clear()
+
     def state_dict(self) -> dict[str, Tensor]:
         """Prompt index as text -> features (n, F) float32, oldest first."""
         return {str(prompt): known.clone() for prompt, known in self._features.items()}

@@ -71,7 +71,7 @@ def check(values: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
     answer: dict[str, Any] = {"problems": {k: words(k, v) for k, v in wrong.items()}, "measured": None, "preset": None}
     answer |= {"model": {**place, "name": values.get("model")}, "clip": {**clip, "name": values.get("clip_model")}}
     if sound:
-        config, past = build(values), presets.Past(runs)
+        config, past = build(values).placed(), presets.Past(runs)
         answer |= {
             "measured": past.of(config),
             "trial": past.trial_took(config.model),

@@ -63,8 +63,7 @@ def add(api: APIRouter, place: Place) -> None:
 
     @api.post("/measure")
     def measure(body: dict = Body()) -> dict:
-        config = build(as_dict(body, "config"))
-        measuring.start(place.runs, config)
+        measuring.start(place.runs, build(as_dict(body, "config")).placed())
         return measuring.state(place.runs)
 
     @api.post("/measure/stop")

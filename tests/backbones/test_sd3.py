@@ -71,6 +71,18 @@ def test_reference_is_the_model_without_adapter_also_after_an_exception(probe, p
     assert torch.equal(velocity(probe), tuned)
 
 
+def test_base_within_the_base_does_not_end_it(probe):
+    backbone = probe[0]
+    perturb(backbone)
+    tuned = velocity(probe)
+    with backbone.reference():
+        base = velocity(probe)
+        with backbone.reference():
+            assert torch.equal(velocity(probe), base)
+        assert torch.equal(velocity(probe), base)
+    assert torch.equal(velocity(probe), tuned) and not torch.equal(tuned, base)
+
+
 def test_strength_scales_the_lora_from_nothing_to_as_trained(probe):
     backbone = probe[0]
     perturb(backbone)

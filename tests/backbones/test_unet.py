@@ -55,6 +55,21 @@ def stock_velocity(plain, x, timestep):
         return plain.unet(x, timestep, encoder_hidden_states=context).sample
 
 
+def test_base_within_the_base_does_not_end_it(backbone, kind):
+    """A pause serves Compare, which may ask for the base while the trainer draws with it."""
+    models.perturb(backbone)
+    x, schedule, conditions = torch.zeros(1, *backbone.latent_shape), backbone.schedule(4), backbone.encode(["cat"], guidance=1.0)
+    with torch.no_grad():
+        said = lambda: backbone.velocity(x, 0, schedule, conditions, guidance=1.0)
+        tuned = said()
+        with backbone.reference():
+            base = said()
+            with backbone.reference():
+                assert torch.equal(said(), base)
+            assert torch.equal(said(), base) and backbone.referring
+        assert torch.equal(said(), tuned) and not torch.equal(tuned, base) and not backbone.referring
+
+
 def test_prediction_is_deterministic_and_that_of_stock_diffusers(backbone, plain):
     first = velocity(backbone)
     assert torch.equal(first, velocity(backbone)) and first.dtype == torch.float32

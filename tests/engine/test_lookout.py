@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 
 import pytest
 from working import events, metrics, pictures, same_weights, send, status, work
@@ -85,7 +86,27 @@ def test_an_alarm_raises_beta_by_a_step_and_waits_for_it_to_show(new_run, narrow
     assert [r["dials"]["creative_beta"] for r in metrics(run)[1:]] == [0.1] * 6 + [0.4] * 2
 
 
-def test_an_alarm_rolls_back_to_the_last_healthy_checkpoint(new_run, narrow):
+def test_a_bonus_that_the_window_refuses_is_said_once(new_run, narrow):
+    narrow({1: 0.4})
+    run = new_run(**WATCHED, alarm_action="raise_beta", window="hrf_latter")
+    assert work(run) == 0
+    assert [e["message"] for e in events(run, "warning")] == [
+        "The alarm could not raise the bonus: creative_beta: pictures that go on late from one anchor are all alike, so there is no rare look to pay. "
+        "Set it to 0, or use an earlier window."
+    ]
+    assert events(run, "dial") == []
+
+
+def test_an_alarm_rolls_back_to_the_last_healthy_checkpoint(new_run, narrow, monkeypatch):
+    built, build = [], worker.build_trainer
+
+    def one_at_a_time(*args, **options):
+        assert [model() for model in built] == [None] * len(built)  # two models may not fit
+        made = build(*args, **options)
+        built.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(worker, "build_trainer", one_at_a_time)
     narrow({4: 0.1})
     run = new_run(**WATCHED, alarm_action="branch", alarm_beta_step=0.5)
     # means over six iterations: (3 + 0.1) / 4 = 0.78 at 4, so the last healthy checkpoint is 2; (2 + 0.4) / 6 = 0.40 at 7
@@ -97,6 +118,7 @@ def test_an_alarm_rolls_back_to_the_last_healthy_checkpoint(new_run, narrow):
     assert [(e["iteration"], e["old"], e["new"]) for e in events(made, "dial")][0] == (3, 0.0, 0.5)
     assert metrics(made)[2] == metrics(run)[2] and len(metrics(run)) == 8  # nothing of the first run is lost
     assert status(made)["state"] == "finished" and len(list(run.path.parent.iterdir())) == 2
+    assert len(built) == 2
 
 
 def test_without_a_healthy_checkpoint_the_rollback_is_a_pause(new_run, narrow):

@@ -1,6 +1,7 @@
 """Every method on the one loop, on a tiny model: exact replay, exact resume, and the mark that tells a method from the base."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,14 +145,15 @@ def test_near_ties_stay_small_through_both_divisions(make_trainer, spread, left)
     quality = torch.linspace(-1, 1, 8)[None]
     quality *= spread / quality.std(correction=0)
     trainer.bonus_scale.quality = 1.0
+    group = SimpleNamespace(scored=torch.ones(1, 8, dtype=torch.bool))
     combined = combine(quality, torch.zeros_like(quality), beta=0.0, mode="zscore_sum", gate="none", running=trainer.bonus_scale, floor=trainer.config.adv_std_floor)
     for _ in range(50):
         trainer.reward_std.update(torch.tensor([-1.0, 1.0]))
-    found = trainer._advantages(combined.values, None, None, combined.least).values
+    found = trainer._advantages(combined.values, group, None, combined.least).values
     assert found.std(correction=0).item() == pytest.approx(left if left < 1 else (7 / 8) ** 0.5, rel=1e-4)
     trainer.adopt(trainer.config.with_changes(adv_std_floor=1.0))
     again = combine(quality, torch.zeros_like(quality), beta=0.0, mode="zscore_sum", gate="none", running=RunningScale(quality=1.0), floor=1.0)
-    assert trainer._advantages(again.values, None, None, again.least).values.std(correction=0).item() == pytest.approx(min(spread, (7 / 8) ** 0.5), rel=0.02)
+    assert trainer._advantages(again.values, group, None, again.least).values.std(correction=0).item() == pytest.approx(min(spread, (7 / 8) ** 0.5), rel=0.02)
 
 
 def test_dense_form_that_adds_nothing_in_total_moves_credit_only(make_trainer, monkeypatch):

@@ -1,9 +1,11 @@
 """A window that is turned while the run goes on: every iteration executes the plan of the settings then in force."""
 
 import pytest
+import torch
 from working import events, metrics, send, work
 
 from core import sampler
+from core.diversity.metrics import variety
 from core.plan import plan
 
 pytestmark = pytest.mark.usefixtures("prompt_answers")
@@ -60,3 +62,46 @@ def test_prompt_noise_that_is_turned_blurs_by_its_new_fade(make_trainer):
         expected = [1 - min(1, max(0, ((6 - i) / 6 - tau1) / (tau2 - tau1))) for i in range(6)]
         assert [s.gamma for s in noise] == pytest.approx(expected)
         assert trainer.iterate(1).metrics["first_ratio"] == 0
+
+
+def test_hrf_that_is_turned_to_is_measured_by_the_policy_as_it_is(make_trainer, monkeypatch):
+    """The finished pictures that stand in until there are enough of its own must be of the policy, not of the base."""
+    trainer = make_trainer(prompts=["cat"], hrf_anchors_per_prompt=2)
+    drawn, plain = [], trainer.pictures
+    monkeypatch.setattr(trainer, "pictures", lambda *a, base, **k: drawn.append(base) or plain(*a, base=base, **k))
+    remembered = []
+    for number, window in enumerate(["hrf_early", "hrf_early", "full", "hrf_early"], 1):
+        trainer.adopt(trainer.config.with_changes(window=window))
+        trainer.iterate(number)
+        known = trainer.finished.of(0)
+        remembered.append(0 if known is None else len(known))
+    assert drawn == [True, False]  # at first the policy is the base
+    assert remembered[0] > 2 and remembered[2] == 0 and remembered[3] == remembered[0]
+
+
+def test_a_prompt_without_a_base_measure_is_measured_like_the_others(make_trainer):
+    trainer = make_trainer(prompts=["cat", "dog"], prompts_per_iteration=2)
+    trainer.scales = {0: 0.05}
+    made = trainer.iterate(1)
+    expected = {str(p): variety(d[None], 0.05).item() for p, d in zip(made.group.prompts, made.group.distances)}
+    assert made.metrics["vendi_by_prompt"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("changes", [{}, {"shaping_alpha": 1.0}, {"advantage": "history", "adv_history_min": 2}, {"subset_mode": "band"}])
+def test_nothing_is_learned_from_a_picture_that_no_reward_could_score(make_trainer, monkeypatch, changes):
+    """It may be the rarest of all: the bonus must not teach the model to draw what cannot be judged."""
+    trainer = make_trainer(prompts=["cat"], creative_beta=1.0, cluster_min_spread=0.0, **changes)
+    combine, taken, learn = trainer.rewards.combine, [], trainer._learn
+
+    def blind(raw):
+        quality = combine(raw).clone()
+        quality[3] = float("nan")
+        return quality
+
+    monkeypatch.setattr(trainer.rewards, "combine", blind)
+    monkeypatch.setattr(trainer, "_learn", lambda paths, conditions, seeds, weights, *a: taken.append(weights) or learn(paths, conditions, seeds, weights, *a))
+    made = trainer.iterate(1)
+    others = [i for i in range(8) if i != 3]
+    assert not made.group.scored[0, 3] and (taken[0][3] == 0).all() and (taken[0][others] != 0).any()
+    if not changes:
+        assert taken[0].sum().item() == pytest.approx(0, abs=1e-4)  # relative to those that were scored

@@ -155,6 +155,17 @@ def test_equal_budget_spends_equally(sd35):
         assert spent_leash == pytest.approx(spent_kl, rel=1e-4)
 
 
+def test_on_cps_the_budget_is_that_of_flow_sde(sd35):
+    """The std of CPS is 0.004 on the last trained step; its own KL would make the leash a thousand times as tight."""
+    at = {"level": 0.8, "dynamics": "cps"}
+    budget = 0.04 * sum(velocity_coefficients(sd35, range(9), "kl_latent", **SDE))
+    for space in ("w2_latent", "v_mse"):
+        weight = equal_budget_weight(sd35, leash_steps=3, trained_steps=range(9), beta=0.04, space=space, **at)
+        assert weight * sum(velocity_coefficients(sd35, range(3), space, **at)) == pytest.approx(budget)
+    own = 0.04 * sum(velocity_coefficients(sd35, range(9), "kl_latent", **at))
+    assert own > 500 * budget
+
+
 def test_no_leash_has_no_weight(sd35):
     assert equal_budget_weight(sd35, leash_steps=0, trained_steps=range(9), beta=0.04, **SDE) == 0
     assert equal_budget_weight(sd35, leash_steps=2, trained_steps=[4, 5], beta=0.04, **SDE) == 0
