@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -218,8 +222,9 @@ class Worker:
                 self.ranks.meet(Iterate(self.iteration + 1, self.config))
                 with self.ranks.united():
                     iteration = self.trainer.iterate(self.iteration + 1)
-                self.iteration += 1
-                self._record(iteration, start)
+                with uninterrupted():  # the policy has taken the step: it must not be saved as an iteration of which nothing is written
+                    self.iteration += 1
+                    self._record(iteration, start)
                 seconds = time.perf_counter() - start
                 bar.update()
                 bar.set_postfix(reward=f"{iteration.metrics['reward']:.2f}", looks=f"{iteration.metrics['vendi']:.2f}")
@@ -328,6 +333,22 @@ class Worker:
         except Exception as second:  # a full disk may refuse even this; the log has it
             print(f"(the database did not take the last words: {second})", file=sys.stderr)
         return code
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl+C waits until the block is done. In a thread, which no signal reaches, nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if pressed:
+        signal.raise_signal(pressed[0])
 
 
 def _unwritable(error: BaseException) -> str:

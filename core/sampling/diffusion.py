@@ -70,13 +70,6 @@ class DiffusionSchedule:
             return 1 / signal, -noise / signal
         return (0.0, 1.0) if self.prediction == "sample" else (signal, -noise)
 
-    def clean_coefficients(self, i: int) -> tuple[float, float]:
-        """(c_x, c_v) such that x0_hat = c_x x + c_v out, the clean latents as foreseen before step i."""
-        signal, noise = self.renoise_coefficients(i)
-        if self.prediction == "epsilon":
-            return 1 / signal, -noise / signal
-        return (signal, -noise) if self.prediction == "v_prediction" else (0.0, 1.0)
-
     def std(self, i: int, dynamics: str, level: float) -> float:
         """Total std of the transition at step i: the number that multiplies unit noise. `level` is eta.
 

@@ -20,7 +20,7 @@ from core.backbones.sd3 import SD3
 from core.config import ROOT
 from core.errors import UserError
 from core.runs import checkpoints, folder
-from core.runs.database import unpack
+from core.runs.database import Database, unpack
 
 pytestmark = pytest.mark.usefixtures("prompt_answers")
 
@@ -217,3 +217,19 @@ def test_run_that_another_process_has_is_left_alone(new_run):
     with pytest.raises(UserError, match=f"another trainer .process {parent.pid}. has this run. Stop it first."):
         work(run)
     assert status(run)["state"] == "running"
+
+
+def test_an_interrupt_while_an_iteration_is_written_comes_after_it(new_run, monkeypatch):
+    """The policy has taken that step; without its row the checkpoint would be one iteration ahead of the history."""
+    run, write = new_run(checkpoint_every=100), Database.add_iteration
+
+    def pressed(self, iteration, *args):
+        if iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+        return write(self, iteration, *args)
+
+    monkeypatch.setattr(Database, "add_iteration", pressed)
+    assert work(run) == 0
+    told = status(run)
+    assert told["state"] == "stopped" and told["message"] == "Stopped at 2 from the keyboard."
+    assert checkpoints.all_of(run) == [2] and [row["iteration"] for row in metrics(run)] == [0, 1, 2]
