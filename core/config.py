@@ -200,9 +200,13 @@ class RunConfig(BaseModel):
 
     def placed(self) -> "RunConfig":
         """A copy that names its folders and files in full: a trainer works in another folder than the person who named them."""
-        named = {name: getattr(self, name) for name in PLACES}
-        full = {name: os.path.abspath(os.path.expanduser(text)) for name, text in named.items() if text and not (MODELS / text).is_dir() and os.path.exists(os.path.expanduser(text))}
-        return self.with_changes(**full) if full != {name: named[name] for name in full} else self
+        full = {}
+        for name in PLACES:
+            text = getattr(self, name)
+            place = os.path.expanduser(text or "")
+            if text and os.path.exists(place) and not os.path.isdir(MODELS / text):  # of names that no file system holds Path raises
+                full[name] = os.path.abspath(place)
+        return self.with_changes(**full) if any(full[name] != getattr(self, name) for name in full) else self
 
     def to_yaml(self) -> str:
         values = self.model_dump(mode="json")

@@ -35,7 +35,7 @@ def test_a_run_names_its_files_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "there")
     here = tmp_path / "here"
     assert run.config() == config.with_changes(model=str(here / "model"), reward_file=str(here / "red.py"), clip_model=str(here / "model"))
-    for name in ("emoji-sd3", "owner/name", "gone/model.txt"):  # the embedded one, one of the hub, and what is nothing stay as they are
+    for name in ("emoji-sd3", "owner/name", "gone/model.txt", "W" * 10_000, "~nobody/x", "a\0b"):  # the embedded one, one of the hub, and what is nothing stay as they are
         assert RunConfig(model=name).placed() == RunConfig(model=name)
 
 
