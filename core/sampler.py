@@ -76,7 +76,7 @@ class Sampler:
                 return None
             return perturb(
                 embedding, seeds, i, gamma=blur.gamma, scale=c.prompt_noise_scale, psi=c.prompt_noise_psi, stream=stream,
-                resample=c.prompt_noise_resample,
+                resample=c.prompt_noise_resample, counted=(conditions.present, conditions.copies / conditions.present) if embedding.ndim == 3 else (0, 1.0),
             )
 
         changed = {}

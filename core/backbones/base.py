@@ -13,6 +13,9 @@ from torch import nn
 from ..sampling.diffusion import DiffusionSchedule
 from ..sampling.schedule import Schedule
 
+# Of SD3's 256 empty tokens, under noise: with 32 emoji-sd3's answer changes by as much as with all (within a seventh), in half the time.
+UNFOLDED = 32
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -25,18 +28,19 @@ class Conditions:
     pooled: torch.Tensor
     negative_context: torch.Tensor | None = None
     negative_pooled: torch.Tensor | None = None
-    copies: int = 1  # equal tokens that the last one of the contexts stands for, see backbones.folding
+    copies: int = 1  # equal tokens that the last `present` of the contexts stand for in equal parts, see backbones.folding
+    present: int = 1
 
     def __getitem__(self, rows: torch.Tensor | slice) -> "Conditions":
         pick = lambda x: None if x is None else x[rows]
-        return Conditions(pick(self.context), pick(self.pooled), pick(self.negative_context), pick(self.negative_pooled), self.copies)
+        return Conditions(pick(self.context), pick(self.pooled), pick(self.negative_context), pick(self.negative_pooled), self.copies, self.present)
 
-    def unfolded(self) -> "Conditions":
-        """With each of the equal tokens there, so that each can be given a noise of its own."""
-        if self.copies == 1:
+    def unfolded(self, number: int = UNFOLDED) -> "Conditions":
+        """With `number` of the equal tokens, which stand for all of them, so that each can be given a noise of its own."""
+        if self.copies == self.present:
             return self
-        repeat = lambda x: None if x is None else torch.cat([x, x[:, -1:].expand(-1, self.copies - 1, -1)], dim=1)
-        return replace(self, context=repeat(self.context), negative_context=repeat(self.negative_context), copies=1)
+        repeat = lambda x: None if x is None else torch.cat([x, x[:, -1:].expand(-1, number - 1, -1)], dim=1)
+        return replace(self, context=repeat(self.context), negative_context=repeat(self.negative_context), present=number)
 
 
 class Backbone(Protocol):

@@ -16,10 +16,10 @@ from diffusers.models.attention_processor import Attention
 
 
 class FoldedJointAttention:
-    """diffusers' JointAttnProcessor2_0 whose last context token stands for `copies` equal ones; a context longer than that has them all."""
+    """diffusers' JointAttnProcessor2_0 for a context of `words` tokens, after which one or more stand in equal parts for `copies`."""
 
-    def __init__(self, copies: int):
-        self.copies = copies
+    def __init__(self, copies: int, words: int):
+        self.copies, self.words = copies, words
 
     def __call__(
         self,
@@ -46,8 +46,8 @@ class FoldedJointAttention:
             key = torch.cat([key, maybe(attn.norm_added_k, heads(attn.add_k_proj(encoder_hidden_states)))], dim=2)
             value = torch.cat([value, heads(attn.add_v_proj(encoder_hidden_states))], dim=2)
             bias = query.new_zeros(1, 1, 1, key.shape[2])
-            if encoder_hidden_states.shape[1] <= self.copies:
-                bias[..., -1] = math.log(self.copies)
+            there = encoder_hidden_states.shape[1] - self.words
+            bias[..., -there:] = math.log(self.copies / there)
         mixed = _attention(query, key, value, bias)
         mixed = mixed.transpose(1, 2).flatten(2).to(query.dtype)
         if encoder_hidden_states is None:

@@ -49,7 +49,7 @@ class SD3:
             self.vae = self.vae.to(memory_format=torch.channels_last)
         self._folds = self.pipeline.text_encoder_3 is None
         if self._folds:
-            self.transformer.set_attn_processor(FoldedJointAttention(ZERO_TOKENS))
+            self.transformer.set_attn_processor(FoldedJointAttention(ZERO_TOKENS, words=self.pipeline.tokenizer_max_length))
         torch.manual_seed(config.seed)  # the LoRA's start is part of the run's seed
         self.transformer.add_adapter(LoraConfig(
             r=config.lora_rank, lora_alpha=config.lora_alpha, init_lora_weights="gaussian", target_modules=LORA_TARGETS,

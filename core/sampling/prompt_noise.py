@@ -74,7 +74,7 @@ def iteration_decay(iteration: int, iterations: int, mode: Literal["none", "line
 
 def perturb(
     embedding: torch.Tensor, seeds: Sequence[int], i: int, *, gamma: float, scale: float = 0.1, psi: float = 1.0,
-    stream: int = CONTEXT, resample: Resample = "per_step",
+    stream: int = CONTEXT, resample: Resample = "per_step", counted: tuple[int, float] = (0, 1.0),
 ) -> torch.Tensor:
     """The embedding (B, L, E) or (B, E') as the model sees it at step i; computed in float32, same dtype out.
 
@@ -83,6 +83,7 @@ def perturb(
     Mean and std are taken over a whole row, padding tokens included (our choice: SD3 attends to them). A row whose noisy
     std is 0 becomes its mean. xi follows from (seed of the row, i, stream) alone, so that the replay sees bit-identical
     conditions and a row never depends on its batch; `per_trajectory` keeps one xi for all steps.
+    counted: (n, w) says that the last n tokens count w-fold in mean and std, as they stand for so many (backbones.folding).
     The same object comes back where nothing is to be added: gamma 1 or scale 0.
     Raises ValueError for a number of seeds other than B, a gamma or psi outside 0 to 1, a negative scale, or an unknown way to resample.
     """
@@ -104,8 +105,19 @@ def perturb(
     # row by row: a sum over a whole batch may be split otherwise than a sum over one row, and differ in the last bit
     for clean, xi in zip(embedding.float(), draw(picture_generators(keys), embedding.shape[1:]).to(embedding.device)):
         noisy = math.sqrt(gamma) * clean + scale * math.sqrt(1 - gamma) * xi
-        spread = noisy.std(correction=0)
-        unit = (noisy - noisy.mean()) / torch.where(spread > 0, spread, 1.0)
-        rescaled = unit * clean.std(correction=0) + clean.mean()
+        (middle, spread), (clean_middle, clean_spread) = _moments(noisy, *counted), _moments(clean, *counted)
+        unit = (noisy - middle) / torch.where(spread > 0, spread, 1.0)
+        rescaled = unit * clean_spread + clean_middle
         rows.append(psi * rescaled + (1 - psi) * noisy)
     return torch.stack(rows).to(embedding.dtype)
+
+
+def _moments(row: torch.Tensor, last: int, weight: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and std of a row in which each of the last `last` tokens counts `weight`-fold."""
+    if weight == 1:
+        return row.mean(), row.std(correction=0)
+    share = row.new_ones(len(row), 1)
+    share[-last:] = weight
+    share /= share.sum() * row.shape[-1]
+    mean = (share * row).sum()
+    return mean, (share * (row - mean) ** 2).sum().sqrt()

@@ -58,7 +58,7 @@ def test_folded_token_equals_its_copies(pictures, context_pre_only):
     stock = (stock_image, stock_text[:, : TEXT + 1])
     expected = gradients(stock, leaves)
 
-    attention.set_processor(FoldedJointAttention(COPIES))
+    attention.set_processor(FoldedJointAttention(COPIES, TEXT))
     folded = attention(image, torch.cat([text, zero], dim=1))
     found = gradients(folded, leaves)
 
@@ -77,7 +77,7 @@ def test_attention_among_picture_tokens_alone(pictures):
     )
     image = inputs(pictures)[0]
     expected = attention(image)
-    attention.set_processor(FoldedJointAttention(COPIES))
+    attention.set_processor(FoldedJointAttention(COPIES, TEXT))
     torch.testing.assert_close(attention(image), expected, atol=2e-6, rtol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_forward_is_the_same_bits_with_and_without_gradient():
     for pictures in (16, 300):
         for arithmetic in (False, True):
             attention = joint_attention()
-            attention.set_processor(FoldedJointAttention(COPIES))
+            attention.set_processor(FoldedJointAttention(COPIES, TEXT))
             image, text, zero = inputs(pictures)
             with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic):
                 with torch.no_grad():

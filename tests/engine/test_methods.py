@@ -121,21 +121,35 @@ def test_prompt_noise_changes_training_pictures_and_never_those_that_are_shown(m
     assert not torch.equal(*groups)
 
 
+def test_folded_tokens_say_the_same_however_many_stand_for_them(make_trainer):
+    trainer = make_trainer(dtype="float32")
+    conditions, x = trainer.conditions([0], 3), torch.randn(3, *trainer.backbone.latent_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        said = [trainer.velocity(x, 0, c, [1, 2, 3], None) for c in (conditions, conditions.unfolded(), conditions.unfolded(5), conditions.unfolded(256))]
+    for one in said[1:]:
+        torch.testing.assert_close(one, said[0], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("step", [0, -1])
-def test_prompt_noise_on_folded_tokens_is_that_on_each_of_them(make_trainer, step):
-    """SD3 without T5 has 256 equal tokens, which are one as long as they are equal: stock attention over all of them says the same."""
+def test_prompt_noise_on_folded_tokens_is_that_of_stock_attention_on_all(make_trainer, step):
+    """SD3 without T5 has 256 equal tokens. Under noise 32 stand for them, each for eight: one noise for all would be the loudest word."""
     trainer = make_trainer(steps=6, prompt_noise_scale=0.5, prompt_noise_tau1=0.2, prompt_noise_targets="sequence", dtype="float32")
     planned, conditions, seeds = trainer.plan(1), trainer.conditions([0], 3), [1, 2, 3]
     i = range(len(planned.prompt_noise))[step]
     x = torch.randn(3, *trainer.backbone.latent_shape, generator=torch.Generator().manual_seed(0))
+    apart = conditions.unfolded()
+    words = apart.context.shape[1] - 32
+    all_of = lambda context: torch.cat([context[:, :words], context[:, words:].repeat_interleave(8, dim=1)], dim=1)
     with torch.no_grad():
         ours = trainer.velocity(x, i, conditions, seeds, planned)
-        whole = torch.cat([conditions.context[:, :-1], conditions.context[:, -1:].expand(-1, 256, -1)], dim=1)
-        blurred = perturb(whole, seeds, i, gamma=planned.prompt_noise[i].gamma, scale=0.5)
+        blurred = all_of(perturb(apart.context, seeds, i, gamma=planned.prompt_noise[i].gamma, scale=0.5, counted=(32, 8.0)))
         trainer.backbone.transformer.set_attn_processor(JointAttnProcessor2_0())
         stock = trainer.backbone.velocity(x, i, trainer.schedule, replace(conditions, context=blurred), guidance=1.0)
-    assert (blurred is whole) == (step == -1)  # the last step is clean
     torch.testing.assert_close(ours, stock, atol=1e-5, rtol=0)
+    clean = all_of(apart.context)
+    assert torch.equal(blurred, clean) == (step == -1)  # the last step is clean
+    for moment in (torch.mean, torch.std):  # psi 1: those of the prompt with all its tokens
+        torch.testing.assert_close(moment(blurred, dim=(1, 2)), moment(clean, dim=(1, 2)), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("spread, left", [(3.0, 1.0), (0.5, 1.0), (0.1, 1.0), (0.05, 0.5), (0.01, 0.1), (0.001, 0.01)])
