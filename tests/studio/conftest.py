@@ -53,7 +53,7 @@ def server() -> Iterator[Callable[..., Studio]]:
         thread = threading.Thread(target=instance.run, daemon=True)
         thread.start()
         running.append((instance, thread))
-        end = time.time() + 20
+        end = time.time() + 60
         while not instance.started and time.time() < end:
             time.sleep(0.02)
         assert instance.started
