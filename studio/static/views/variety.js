@@ -66,7 +66,8 @@ function draw(root) {
 function reading({ clusters }) {
   const found = clusters == null ? '' : ` In the newest, training found ${fixed(clusters, 1)} groups a prompt.`;
   const over = state.window > 1 ? `Mean of ${state.window} iterations, which together hold at least 96 pictures.` : 'Of the newest iteration.';
-  return `${over}${found}`;
+  const mean = state.info?.prompts.length > 1 ? ' Mean over prompts.' : ''; // a narrow panel has no room to say so in its head
+  return `${over}${mean}${found}`;
 }
 
 function gauge(place, row) {
