@@ -9,6 +9,7 @@ import { compare } from './views/compare.js';
 import { runs } from './views/runs.js';
 import { lesson } from './views/lesson.js';
 
+const ASKED = new URLSearchParams(location.search).get('screen'); // read at once: with a run the address is written anew, perhaps before Gradio has built the tabs
 const VIEWS = { strip, setup, live, compare, runs, lesson };
 
 function mount(place) {
@@ -58,7 +59,7 @@ document.addEventListener('keydown', (event) => {
 function firstScreen() {
   const button = tab('setup');
   if (!button) return setTimeout(firstScreen, 30);
-  const wanted = new URLSearchParams(location.search).get('screen') || localStorage.getItem('manymodes.screen') || 'lesson';
+  const wanted = ASKED || localStorage.getItem('manymodes.screen') || 'lesson';
   opened(tab(wanted) ? wanted : 'setup');
   return hold();
 }

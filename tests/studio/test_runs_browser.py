@@ -49,6 +49,18 @@ def listed(studio, page):
     return page
 
 
+def test_the_screen_of_the_address_is_opened_however_late_the_tabs_come(studio, page):
+    """By then a run was found, and the address says which."""
+    def late(route):
+        page.wait_for_timeout(2500)
+        route.continue_()
+
+    page.route("**/assets/Blocks-*.js", late)
+    page.goto(f"{studio.url}/?screen=runs", wait_until="commit")
+    expect(page.locator("#tab-runs-button")).to_have_attribute("aria-selected", "true", timeout=20000)
+    assert page.evaluate("manymodes.state.screen") == "runs"
+
+
 def test_ticked_runs_are_drawn_and_read_at_one_reward(listed):
     page = listed
     for name in ("cat-01", "cat-04"):

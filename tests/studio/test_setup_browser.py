@@ -171,9 +171,10 @@ def test_a_setup_is_loaded_from_a_run_a_group_or_a_file(setup, studio, tmp_path)
     expect(setup.get_by_label("Prompts, one a line")).to_have_value(HOSTILE, timeout=20000)
     setup.evaluate(
         """async () => { const store = await import(manymodes.files + 'lib/store.js');
-        store.state.draft = {...(await store.get('/api/presets')).presets[0].values, group_size: 9}; store.emit('draft'); }"""
+        store.state.draft = { name: 'other', values: {...(await store.get('/api/presets')).presets[0].values, group_size: 9} }; store.emit('draft'); }"""
     )
     expect(setup.get_by_label("Pictures per prompt")).to_have_value("9")
+    expect(setup.locator(".mm-setup")).to_contain_text("A copy of other")
     assert setup.evaluate("window.hit") is None
 
 
