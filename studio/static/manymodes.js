@@ -9,7 +9,8 @@ import { compare } from './views/compare.js';
 import { runs } from './views/runs.js';
 import { lesson } from './views/lesson.js';
 
-const ASKED = new URLSearchParams(location.search).get('screen'); // read at once: with a run the address is written anew, perhaps before Gradio has built the tabs
+// the screen to begin with, read at once: with a run the address is written anew, perhaps before Gradio has built the tabs
+let asked = new URLSearchParams(location.search).get('screen');
 const VIEWS = { strip, setup, live, compare, runs, lesson };
 
 function mount(place) {
@@ -28,6 +29,7 @@ const tab = (name) => document.getElementById(`tab-${name}-button`);
 
 export function show(name) {
   const button = tab(name);
+  if (!button) asked = name;
   if (button && button.getAttribute('aria-selected') !== 'true') button.click();
 }
 
@@ -59,8 +61,8 @@ document.addEventListener('keydown', (event) => {
 function firstScreen() {
   const button = tab('setup');
   if (!button) return setTimeout(firstScreen, 30);
-  const wanted = ASKED || localStorage.getItem('manymodes.screen') || 'lesson';
-  opened(tab(wanted) ? wanted : 'setup');
+  const wanted = asked || localStorage.getItem('manymodes.screen') || 'lesson';
+  if (!state.screen) opened(tab(wanted) ? wanted : 'setup'); // else a tab was pressed already
   return hold();
 }
 

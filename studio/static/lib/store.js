@@ -259,7 +259,7 @@ async function findRun() {
 
 /** The run's folder is gone, perhaps for a moment. */
 function forget() {
-  Object.assign(state, { gone: state.run, run: null, head: null, info: null, rows: [], base: null, dots: new Dots(), prompt: null, iteration: null });
+  Object.assign(state, { gone: state.head && state.run, run: null, head: null, info: null, rows: [], base: null, dots: new Dots(), prompt: null, iteration: null });
   writeAddress();
   emit('run');
 }
