@@ -85,16 +85,25 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def context(browser):
-    """One window for the tests of a file: what the server sends is fetched and compiled once."""
+    """One window for all tests: what a server sends is compiled once."""
     made = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
     yield made
     made.close()
 
 
+@pytest.fixture(scope="session")
+def kept(context):
+    """A page that stays open and shows nothing: with it stays the process that has the scripts compiled."""
+    view = context.new_page()
+    view.route("http://127.0.0.1/**", lambda route: route.fulfill(body=""))
+    view.goto("http://127.0.0.1/")
+    return view
+
+
 @pytest.fixture
-def page(context):
+def page(context, kept):
     """A page of 1440 x 900 that remembers nothing. page.outside and page.wrong list outside requests and script errors; both must stay empty."""
     view = context.new_page()
     view.outside, view.wrong = [], []
@@ -104,6 +113,7 @@ def page(context):
     if view.url.startswith("http"):
         context.new_cdp_session(view).send("Storage.clearDataForOrigin", {"origin": view.evaluate("location.origin"), "storageTypes": "local_storage"})
     for open_page in context.pages:
-        open_page.close()
+        if open_page is not kept:
+            open_page.close()
     assert view.outside == []
     assert view.wrong == []
