@@ -132,10 +132,9 @@
   }
 
   const RULES = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'], resultTypes: ['violations'] };
-  const CONTRAST = { runOnly: { type: 'rule', values: ['color-contrast'] }, resultTypes: ['violations'] };
-  /** Findings of axe-core: of all rules in the whole document (under a dialog, which was looked at before, in that alone), or of contrast alone in what is on top. */
-  async function audit(all) {
-    const { violations } = await axe.run(all && root() === document.body ? document : root(), all ? RULES : CONTRAST);
+  /** Findings of axe-core in the whole document, or, under a dialog, which was looked at before, in that alone. */
+  async function audit() {
+    const { violations } = await axe.run(root() === document.body ? document : root(), RULES);
     return violations.map((v) => ({ rule: v.id, impact: v.impact, where: v.nodes.slice(0, 4).map((n) => `${n.target.join(' ')} ${n.html.slice(0, 160)}`) }));
   }
   window.access = { audit, faint, covered, cut, overlapped, focus };

@@ -51,6 +51,8 @@ def test_a_real_run_is_started_watched_killed_resumed_turned_and_stopped(studio,
     page.locator("[data-preset=collapse-demo]").click()
     page.get_by_label("Name of the run").fill("real")
     page.get_by_label("Pictures per prompt").fill("8")
+    page.locator("summary", has_text="Sampling").click()
+    page.get_by_label("Steps", exact=True).fill("4")
     page.locator("summary", has_text="Saving").click()
     page.get_by_label("Checkpoint every").fill("2")
     page.keyboard.press("Control+Enter")
