@@ -1,4 +1,4 @@
-"""Access: axe-core and own measures on every screen and dialog, light and dark; focus by keyboard; small windows and 200 % zoom.
+"""Access: axe-core and own measures on every screen and dialog, contrast in light and in dark; focus by keyboard; small windows and 200 % zoom.
 
 axe-core cannot tell the ground of words that something else overlaps, and looks neither at focus nor at what is out of reach: access.js does.
 """
