@@ -26,6 +26,7 @@ with no_stubs():
             )
 
 
+QUEUE_PACE = 1.0  # seconds
 SCREENS = (("setup", "Setup"), ("live", "Live"), ("compare", "Compare"), ("runs", "Runs"), ("lesson", "Lesson"))
 
 
@@ -37,4 +38,6 @@ def screens() -> gr.Blocks:
             for name, label in SCREENS:
                 with gr.Tab(label, id=name, elem_id=f"tab-{name}", render_children=True):
                     View(name)
+    # Gradio looks for events and their progress a thousand times a second, for 5 % of a core. Nothing here has such an event.
+    blocks._queue.sleep_when_free = blocks._queue.progress_update_sleep_when_free = QUEUE_PACE
     return blocks
