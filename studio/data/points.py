@@ -1,8 +1,7 @@
 """Dots of the map as binary columns, and the pictures behind them.
 
-Layout of a binary answer: uint32 length of a JSON text, the text (padded with spaces to a multiple of 4 bytes), then
-the columns, each little-endian and of n rows: x, y, reward float32; id, iteration uint32; prompt uint16; look uint8
-(254 none, 255 new). A dot that is not laid out yet has x = y = NaN.
+A binary answer (packed.py) tells n and holds the columns, each little-endian and of n rows: x, y, reward float32; id, iteration
+uint32; prompt uint16; look uint8 (254 none, 255 new). A dot that is not laid out yet has x = y = NaN.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from core.errors import UserError
 from core.runs.database import Database, unpack
 
 from .history import finite
+from .packed import packed
 
 Method = Literal["umap", "pca"]
 _COLUMNS = (("x", "<f4"), ("y", "<f4"), ("reward", "<f4"), ("id", "<u4"), ("iteration", "<u4"), ("prompt", "<u2"), ("look", "u1"))
@@ -103,9 +103,7 @@ def _columns_of(columns: list, n: int, told: dict[str, Any]) -> bytes:
             column = [_NONE if v is None else _NEW if v < 0 else v for v in column]
         # where numpy makes floats, it reads None as NaN
         parts.append(np.array(column, dtype=kind).tobytes())
-    text = json.dumps({"n": n, **told}).encode()
-    text += b" " * (-len(text) % 4)
-    return len(text).to_bytes(4, "little") + text + b"".join(parts)
+    return packed({"n": n, **told}, parts)
 
 
 _planes: OrderedDict[tuple, Pca] = OrderedDict()
@@ -200,8 +198,3 @@ def picture(db: Database, number: int) -> dict[str, Any] | None:
 def _details(row: Any) -> dict[str, Any]:
     # a seed may be larger than a JavaScript number holds exactly, so it travels as text
     return finite({**dict(row), "seed": str(row["seed"]), "scores": json.loads(row["scores"])})
-
-
-def thumb(db: Database, number: int) -> bytes | None:
-    row = db.row("SELECT thumb FROM pictures WHERE id = ?", number)
-    return None if row is None else row["thumb"]

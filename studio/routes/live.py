@@ -16,11 +16,12 @@ from core.runs.folder import Run
 from ..data import grids
 from ..data import head as heads
 from ..data import points as dots
-from ..data import started
+from ..data import started, thumbs
 from ..data.history import history
 from ..data.settings import settings
 from .common import Place, as_dict, as_int, binary
 
+_FOR_GOOD = {"Cache-Control": "private, max-age=31536000, immutable"}  # a picture never changes
 _ASKED_OF_A_TRAINER = ("pause", "resume", "stop")
 
 
@@ -101,10 +102,15 @@ def add(api: APIRouter, place: Place) -> None:
     @api.get("/runs/{name}/thumb/{number}.webp")
     def thumb(name: str, number: int) -> Response:
         with place.reading(name) as db:
-            data = dots.thumb(db, number)
+            data = thumbs.thumb(db, number)
         if data is None:
             raise UserError(f"There is no picture {number} in {name}.", "picture")
-        return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=31536000, immutable"})
+        return Response(data, media_type="image/webp", headers=_FOR_GOOD)
+
+    @api.get("/runs/{name}/thumbs")
+    def sheet(name: str, ids: str) -> Response:
+        with place.reading(name) as db:
+            return Response(thumbs.sheet(db, grids.numbers(ids.split(","))), media_type="application/octet-stream", headers=_FOR_GOOD)
 
     @api.post("/runs/{name}/commands")
     def command(name: str, body: dict = Body()) -> dict:

@@ -24,6 +24,20 @@ PLACED = """(() => {
   return groups.filter(g => g.length === 24 && g.every(d => d.x === d.x)).length > 2;
 })()"""
 
+# Tiles that do not show the picture of their number, and requests for one picture of a tile alone.
+OWN = """(async () => {
+  const alone = performance.getEntriesByType('resource').map(e => e.name), wrong = [];
+  const tiles = [...document.querySelectorAll('.mm-pictures .tile')];
+  const bytes = async url => String(new Uint8Array(await (await fetch(url)).arrayBuffer()));
+  let count = 0;
+  for (const tile of tiles) {
+    const own = new URL(`/api/runs/${manymodes.state.run}/thumb/${tile.dataset.id}.webp`, location).href;
+    count += alone.filter(name => name.startsWith(own)).length;
+    if (await bytes(tile.querySelector('img').src) !== await bytes(own)) wrong.push(tile.dataset.id);
+  }
+  return {tiles: tiles.length, wrong, alone: count};
+})()"""
+
 
 @pytest.fixture(scope="module")
 def studio(server, tmp_path_factory):
@@ -153,6 +167,7 @@ def test_the_past_can_be_viewed_and_linked(studio, page):
     expect(page.locator(".mm-scrubber .at")).to_have_text("37 of 40")
     expect(page.locator(".mm-pictures .sub").first).to_contain_text("iteration 37")
     assert "it=37" in page.url
+    assert page.evaluate(OWN) == {"tiles": 24, "wrong": [], "alone": 0}
     page.reload()
     expect(page.locator(".mm-scrubber .at")).to_have_text("37 of 40", timeout=15000)
     page.keyboard.press("f")

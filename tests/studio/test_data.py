@@ -13,7 +13,7 @@ from sample_run import World, metrics, write_run
 
 from core.config import RunConfig
 from core.runs import folder
-from studio.data import head, points, presets, setup, started
+from studio.data import head, points, presets, setup, started, thumbs
 from studio.data.history import history
 
 
@@ -83,9 +83,24 @@ def test_a_picture_has_its_rank_in_its_group(run):
         assert isinstance(told["seed"], str)
         worst = min(group["pictures"], key=lambda p: p["reward"])
         assert points.picture(db, worst["id"])["rank"] == 24
-        assert points.picture(db, 10**9) is None and points.thumb(db, 10**9) is None
-        assert points.thumb(db, best["id"])[:4] == b"RIFF"
+        assert points.picture(db, 10**9) is None and thumbs.thumb(db, 10**9) is None
+        assert thumbs.thumb(db, best["id"])[:4] == b"RIFF"
         assert points.pictures(db, 0, 0, 24)["iteration"] == 0
+
+
+def test_a_sheet_holds_each_picture_once(run):
+    with run.database(readonly=True) as db:
+        ids = [p["id"] for p in points.pictures(db, 0, 25, 24)["pictures"]]
+        sheet = thumbs.sheet(db, [*reversed(ids), ids[0], 10**9])
+        alone = {number: thumbs.thumb(db, number) for number in ids}
+        assert thumbs.sheet(db, [10**9])[4:] == b'{"id": [], "bytes": []}' + b" "
+    at = 4 + int.from_bytes(sheet[:4], "little")
+    told = json.loads(sheet[4:at])
+    assert at % 4 == 0 and told["id"] == sorted(ids)
+    for number, length in zip(told["id"], told["bytes"], strict=True):
+        assert sheet[at : at + length] == alone[number]
+        at += length
+    assert at == len(sheet)
 
 
 def test_history_is_a_mean_over_96_pictures(run):

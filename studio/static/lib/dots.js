@@ -1,5 +1,7 @@
 // The dots of one prompt or of all on the map, loaded in blocks around the viewed iteration.
 
+import { unpacked } from './packed.js';
+
 const BLOCK = 400; // iterations fetched before the viewed one, fewer if they hold more than
 const MOST = 30000; // dots: an answer of the server holds up to 100,000
 export const TRAIL = 8; // iterations shown on the map
@@ -7,9 +9,7 @@ const AGAIN = 1000; // milliseconds between looks at dots that are not laid out 
 
 /** Columns of a binary answer; see studio/data/points.py for the layout. */
 export function decode(buffer) {
-  const length = new DataView(buffer).getUint32(0, true);
-  const told = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  let at = 4 + length;
+  let [told, at] = unpacked(buffer);
   const column = (Kind) => {
     const values = new Kind(buffer, at, told.n);
     at += told.n * Kind.BYTES_PER_ELEMENT;

@@ -3,6 +3,7 @@
 
 import { Dots, decode } from './dots.js';
 import { readSelection, writeSelection } from './selection.js';
+import { thumbs } from './thumbs.js';
 
 const POLL = 1000; // milliseconds
 const PULSE = 250; // milliseconds between two looks at whether a live run has news, so that it is seen before the next poll
@@ -62,12 +63,18 @@ async function request(path, options = {}) {
   throw Object.assign(new Error(problem.error || 'The studio could not answer.'), { field: problem.field, status: answer.status });
 }
 export const get = async (path) => (await request(path)).json();
-export const getBinary = async (path) => decode(await (await request(path)).arrayBuffer());
+export const getBuffer = async (path) => (await request(path)).arrayBuffer();
+export const getBinary = async (path) => decode(await getBuffer(path));
 export const post = async (path, body = {}, more = {}) =>
   (await request(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), ...more })).json();
 export const runPath = (rest) => `/api/runs/${encodeURIComponent(state.run)}/${rest}`;
-/** A picture's small form, which a browser keeps. Numbers come again in a run of the same name, and where iterations are made anew: hence the version. */
-export const thumb = (id) => runPath(`thumb/${id}.webp?v=${state.head?.pictures ?? 0}`);
+/** Numbers of pictures come again in a run of the same name, and where iterations are made anew: not with the same version. */
+const version = () => state.head?.pictures ?? 0;
+/** A picture's small form, which a browser keeps. */
+export const thumb = (id) => runPath(`thumb/${id}.webp?v=${version()}`);
+/** The small forms of many pictures at once, for one group of tiles. */
+export const thumbSheets = () =>
+  thumbs({ ask: (ids) => getBuffer(runPath(`thumbs?ids=${ids.join(',')}&v=${version()}`)), alone: thumb, version: () => `${state.run} ${version()}` });
 
 /** Ask the trainer for something, then look at once whether it took it. */
 export async function command(body) {

@@ -1,7 +1,7 @@
 // What does it make now: the pictures of the viewed iteration, ordered so that one look taking over is seen at once.
 
 import { $, apart, h, say, glyph, fixed, lookColour, lookName, NEW } from '../lib/dom.js';
-import { state, on, emit, get, runPath, thumb, viewed, following, promptInfo, select } from '../lib/store.js';
+import { state, on, emit, get, runPath, thumbSheets, viewed, following, promptInfo, select } from '../lib/store.js';
 import { keptGrids } from './map/kept.js';
 import { sampler } from './map/sample.js';
 
@@ -37,6 +37,7 @@ export function pictures(root) {
   const tiles = h('div', { class: 'tiles', role: 'group', 'aria-label': 'Pictures' });
   const word = h('span', { class: 'sub wide' }, 'Order');
   root.append(h('div', { class: 'hd' }, title, sub, h('div', { class: 'r' }, grids.node, word, orders, sample.node), keepers), tiles, told);
+  const sheets = thumbSheets();
   let shown = null; // of the viewed iteration
   let chosen = null; // of the selection
   let key = '';
@@ -62,6 +63,7 @@ export function pictures(root) {
     asking = true;
     const pause = new Promise((done) => setTimeout(done, PACE));
     const answer = await get(runPath(`pictures?iteration=${viewed()}&prompt=${state.prompt}&all=${state.all}`)).catch(() => null);
+    if (answer) await bring(answer.pictures);
     if (answer && run === state.run) {
       [shown, key] = [answer, now];
       draw();
@@ -78,13 +80,17 @@ export function pictures(root) {
     if (sel && run) {
       const ids = sel.ids.slice(-SELECTED); // the newest of very many
       const answer = await get(runPath(`selected?ids=${ids.join(',')}`)).catch(() => null);
+      if (answer) await bring(answer.pictures);
       if (sel !== state.sel) return;
       chosen = answer?.pictures ?? [];
     }
     draw();
   }
 
-  const listed = () => (state.sel ? chosen : (sample.shown() ?? shown)?.pictures)?.slice().sort(ORDERS[state.order]) ?? [];
+  const ordered = (found) => found.slice().sort(ORDERS[state.order]);
+  const listed = () => ordered((state.sel ? chosen : (sample.shown() ?? shown)?.pictures) ?? []);
+  /** The small pictures come first, so that a picture and what stands below it change together. */
+  const bring = (found) => sheets.bring(ordered(found).slice(0, MOST).map((p) => p.id));
 
   function draw() {
     const all = state.run ? listed() : [];
@@ -110,6 +116,7 @@ export function pictures(root) {
     while (tiles.children.length < list.length) tiles.append(tile());
     while (tiles.children.length > list.length) tiles.lastChild.remove();
     list.forEach((p, i) => fill(tiles.children[i], p));
+    sheets.show(list.map((p, i) => [$('img', tiles.children[i]), p.id]));
   }
 
   tiles.addEventListener('pointerover', (event) => point(event.target.closest('.tile')));
@@ -143,10 +150,7 @@ function tile() {
 /** Tiles stay where they are; only what they show is exchanged. */
 function fill(node, p) {
   node.dataset.id = p.id;
-  const source = thumb(p.id),
-    image = $('img', node),
-    look = p.look == null ? null : p.look < 0 ? NEW : p.look;
-  if (image.getAttribute('src') !== source) image.src = source;
+  const look = p.look == null ? null : p.look < 0 ? NEW : p.look;
   if (node.dataset.look !== String(look)) {
     node.dataset.look = String(look);
     node.style.setProperty('--c', look === null ? 'transparent' : `var(${lookColour(look)})`);
