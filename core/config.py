@@ -25,6 +25,7 @@ from .sampling.windows import HrfStart, Window, WindowKind, window
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "assets" / "models"
+MODEL_TITLES = {"emoji-sd3": "Emoji SD3", "emoji-ddpm": "Emoji DDPM"}  # of the models that ship there
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +11,7 @@ import psutil
 from .config import FIELDS, LIVE, RunConfig
 from .errors import UserError
 from .runs.database import Database
+from .runs.heart import Heart
 
 POLL_EVERY = 0.1  # seconds between looks at the commands
 PAUSED_POLL = 0.1
@@ -23,27 +22,20 @@ class Stopped(Exception):
 
 
 class Control:
-    """Answers commands on the worker's own thread; a second thread beats the heart, also while a step is long."""
+    """Answers commands on the worker's own thread; its heart beats beside, also while a step is long."""
 
     def __init__(self, db: Database, device_type: str = "cpu"):
         self.db, self.device_type = db, device_type
         self.while_paused: Callable[[], object] = lambda: None  # short pieces of work for a pause
         self._looked = 0.0
-        self._ended = threading.Event()
-        self._heart = threading.Thread(target=self._beat, daemon=True)
-        self._heart.start()
+        self._heart = Heart(db, self._memory)
 
     def close(self) -> None:
-        self._ended.set()
-        self._heart.join()
+        self._heart.close()
 
-    def _beat(self) -> None:
-        while not self._ended.wait(1.0):
-            used, total = memory(self.device_type)
-            try:
-                self.db.set_status(memory_used=used, memory_total=total)
-            except sqlite3.Error:  # a disk that is full for a moment: miss one beat, not all that follow
-                continue
+    def _memory(self) -> dict[str, int]:
+        used, total = memory(self.device_type)
+        return {"memory_used": used, "memory_total": total}
 
     def between(self) -> None:
         """Called between micro-steps. Raises Stopped; waits here while paused."""

@@ -75,8 +75,11 @@ class Iteration:
 class Diverged(UserError):
     """A picture, a loss or a gradient was not a number."""
 
+    REMEDY = "Continue from the last checkpoint with half the learning rate."
+
     def __init__(self, what: str):
-        super().__init__(f"{what} was not a number any more. Continue from the last checkpoint with half the learning rate.", "learning_rate")
+        self.what = what
+        super().__init__(f"{what} was not a number any more. {self.REMEDY}", "learning_rate")
 
 
 class Trainer(Sampler):
@@ -94,6 +97,7 @@ class Trainer(Sampler):
         self.scales: dict[int, float] = {}  # per mapped prompt, from the base measure: what variety is measured by
         self.seconds: dict[str, float] = {}
         self.settled: dict[str, torch.Tensor] | None = None  # the LoRA before the update under way
+        self.phase = ""  # of the iteration under way; the one that failed keeps its name
         self.entering: Callable[[str], None] = lambda phase: None  # hears of every phase, for a meter of memory
         self.ranks = Ranks()  # the processes that share an iteration; alone, this one
 
@@ -434,8 +438,9 @@ class Trainer(Sampler):
     @contextmanager
     def _phase(self, name: str):
         self.entering(name)
-        start = time.perf_counter()
+        self.phase, start = name, time.perf_counter()
         try:
             yield
+            self.phase = ""
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -37,7 +37,10 @@ from .pictures import picture_rows
 from .ranks import Ranks, out_of_memory
 from .runs import checkpoints, compare, folder, lora_folder
 from .runs.database import Database
+from .runs.lora_header import model_title
 from .training import SAMPLE, Diverged, Iteration, Trainer
+
+_PHASES = {"rollout": "making pictures", "decode": "decoding pictures", "reward": "scoring", "diversity": "finding looks", "update": "learning"}
 
 
 class Worker:
@@ -54,7 +57,7 @@ class Worker:
         self.successor: folder.Run | None = None  # the branch that goes on instead of this run
 
     def carry_out(self) -> int:
-        folder.claim(self.db)
+        folder.claim(self.db, model_title(self.config))
         self.db.set_status(iterations=self.config.iterations)
         if not self.resume:
             self.db.add_event("started", 0)
@@ -140,7 +143,11 @@ class Worker:
             raise KeyboardInterrupt
 
     def _build(self, config: RunConfig, arithmetic: str | None) -> Trainer:
-        return build_trainer(config, arithmetic=arithmetic)
+        return build_trainer(config, arithmetic=arithmetic, loaded=self._loaded)
+
+    def _loaded(self, part: str) -> None:
+        if part == "model":
+            self.db.set_status(message="Loading the rewards and the likeness measure")
 
     def _turn_again(self) -> None:
         """Dials that were turned after the checkpoint from which this run goes on, in force from its next iteration."""
@@ -308,16 +315,19 @@ class Worker:
         safe = f" Saved at {saved[-1]}." if saved else ""
         where = f", iteration {self.iteration + 1}."
         why: dict = {"reason": "fault"}
-        if isinstance(error, UserError):
+        if isinstance(error, Diverged):
+            message, remedy, code = f"{error.what} was not a number{where}{safe}", error.REMEDY, 2
+            why = {"reason": "number", "rate": self.config.learning_rate / 2}
+        elif isinstance(error, UserError):
             message, remedy, code = str(error), "", 2
-            why = {"reason": "number", "rate": self.config.learning_rate / 2} if isinstance(error, Diverged) else {"reason": "setting"}
+            why = {"reason": "setting"}
         elif out_of_memory(error):
             fewer = self.config.micro_batch // 2
             thrifty = self.config.gradient_checkpointing
             remedy = "Start again with smaller pictures or a smaller model." if thrifty else "Turn on checkpointing (gradient_checkpointing=true)."
             if fewer:
                 remedy = f"Continue with {fewer} pictures in flight (micro_batch={fewer})."
-            message, code = f"Ran out of memory{where}{safe}", 2
+            message, code = f"Ran out of memory{self._doing()}{where}{safe}", 2
             why = {"reason": "memory", "fewer": fewer, "thrifty": thrifty}
         elif _unwritable(error):
             message, remedy, code = f"The run folder cannot be written ({_unwritable(error)}){where}{safe}", "Free some space or fix the folder, then resume.", 2
@@ -333,6 +343,11 @@ class Worker:
         except Exception as second:  # a full disk may refuse even this; the log has it
             print(f"(the database did not take the last words: {second})", file=sys.stderr)
         return code
+
+    def _doing(self) -> str:
+        """Which part of an iteration failed, or '' before and between them."""
+        phase = self.trainer.phase if hasattr(self, "trainer") else ""
+        return f" while {_PHASES[phase]}" if phase in _PHASES else ""
 
 
 @contextmanager

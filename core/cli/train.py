@@ -20,6 +20,8 @@ from ..errors import UserError
 from ..presets import load_preset
 from ..runs import checkpoints, folder
 from ..runs.branch import branch
+from ..runs.heart import Heart
+from ..runs.lora_header import model_title
 
 if TYPE_CHECKING:
     from ..ranks import Ranks
@@ -107,13 +109,14 @@ def _carried_out(args: argparse.Namespace, ranks: Ranks | None = None) -> int:
         else:
             run = folder.create(target, config)
     with run.database() as db:  # say who carries it out before torch takes its seconds to load
-        folder.claim(db)
+        folder.claim(db, model_title(config))
         if config != run.config():
             folder.write_atomically(run.config_file, config.to_yaml())
         turned = {name: value for name, value in changes.items() if name in LIVE}
         if turned and checkpoints.all_of(run):
             db.send("set", changes=turned)
-    from ..worker import carry_out
+        with Heart(db):  # on a cold disk they are many
+            from ..worker import carry_out
 
     code = carry_out(run, resume=args.resume, follow=not args.no_map, ranks=ranks)
     if code == 0 and not args.worker:

@@ -153,13 +153,13 @@ def worker_process(status: dict) -> psutil.Process | None:
         return None
 
 
-def claim(db: Database) -> None:
-    """Write this process into the run as its worker. Raises UserError if another worker has it."""
+def claim(db: Database, model: str) -> None:
+    """Write this process into the run as its worker, which loads `model`. Raises UserError if another worker has it."""
     other = worker_process(db.status())
     if other is not None and other.pid != os.getpid():
         raise UserError(f"{db.path.parent.name}: another trainer (process {other.pid}) has this run. Stop it first.")
     me = psutil.Process()
-    db.set_status(state="preparing", message="Loading the model", remedy="", details="", phase="loading", pid=me.pid, process_started=me.create_time())
+    db.set_status(state="preparing", message=f"Loading {model}", remedy="", details="", phase="loading", pid=me.pid, process_started=me.create_time())
 
 
 def state(status: dict) -> str:

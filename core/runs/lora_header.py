@@ -19,7 +19,7 @@ import yaml
 from huggingface_hub import ModelCard, try_to_load_from_cache
 
 from .. import places
-from ..config import MODELS, PLACES, RunConfig
+from ..config import MODEL_TITLES, MODELS, PLACES, RunConfig
 
 FAMILIES = {  # family, width of its text features (0: any) -> what the others' headers call it
     ("sd3", 0): {"modelspec.architecture": "stable-diffusion-3/lora", "ss_base_model_version": "sd3"},
@@ -70,6 +70,12 @@ def recipe(config: RunConfig) -> dict[str, Any]:
 def model_name(config: RunConfig) -> str:
     """The base model as anyone may know it: its name on the hub, or that of its folder without the way there."""
     return _base(config.model)
+
+
+def model_title(config: RunConfig) -> str:
+    """The base model as a person reads it."""
+    name = model_name(config)
+    return MODEL_TITLES.get(name, name)
 
 
 def _base(text: str) -> str:

@@ -26,7 +26,7 @@ from core.runs import compare
 from core.runs.compare import BASE, EVERY, MEASURED, OPENED, SHOWN, STRONGEST, THROUGH, Store, Want
 from core.runs.database import ALIVE
 from core.runs.folder import Run
-from core.runs.lora_header import model_name
+from core.runs.lora_header import model_name, model_title
 
 from . import started
 from .settings import settings
@@ -39,7 +39,6 @@ _samplers: dict[Path, subprocess.Popen] = {}
 _since: dict[Path, float] = {}  # when each was started
 _one = threading.Lock()  # two questions at once start one sampler: a second would be lost to end_samplers
 _COUNTED = 5  # seconds of loading after which they are told
-_EMBEDDED = {"emoji-sd3": "Emoji SD3", "emoji-ddpm": "Emoji DDPM"}
 
 
 @dataclass(frozen=True)
@@ -273,8 +272,8 @@ def _started(view: View) -> dict[str, Any]:
         _samplers[key], _since[key] = compare.start_sampler(view.run), time.monotonic()
     elif told["state"] != "loading" and process.poll() is not None:
         return {"state": "failed", "words": "The sampler could not be started. The run's log has the reason.", "details": ""}
-    name, taken = model_name(settings(view.run)), round(time.monotonic() - _since.get(key, time.monotonic()))
-    return {"state": "loading", "words": f"Loading {_EMBEDDED.get(name, name)}{f', {taken} s' if taken > _COUNTED else ''}"}
+    taken = round(time.monotonic() - _since.get(key, time.monotonic()))
+    return {"state": "loading", "words": f"Loading {model_title(settings(view.run))}{f', {taken} s' if taken > _COUNTED else ''}"}
 
 
 def end_samplers(runs: Path | None = None) -> None:

@@ -11,7 +11,7 @@ from core import places, prompt_files
 from core.backbones import hub, missing
 from core.backbones.names import PIPELINES, check_folder, check_model, model_path
 from core.clip_names import EMBEDDED, check_clip, check_likeness, whole
-from core.config import FIELDS, MODELS, NAME, RunConfig, build, problems
+from core.config import FIELDS, MODEL_TITLES, MODELS, NAME, RunConfig, build, problems
 from core.errors import UserError
 from core.presets import PRESET_GROUPS, preset_names, preset_words
 from core.rewards.names import REGISTRY, check_names
@@ -223,13 +223,13 @@ def model_kind(model: Any) -> dict[str, Any] | None:
     return {"name": name, "flow": flow, "prompts": "without a prompt" not in PIPELINES.get(name, ""), "noises": list(_NOISES[:3] if flow else _NOISES[3:])}
 
 
-_SHIPPED = {"emoji-sd3": ("Emoji SD3", "64 px, built in"), "emoji-ddpm": ("Emoji DDPM", "64 px, built in, no prompts")}
+_SHIPPED = {"emoji-sd3": "64 px, built in", "emoji-ddpm": "64 px, built in, no prompts"}
 
 
 def models() -> list[dict[str, Any]]:
     """The models that ship with this copy; the default one also where it is missing, so that its words can say so."""
     there = [name for name in _SHIPPED if name == "emoji-sd3" or (MODELS / name / "model_index.json").exists()]
-    return [{"name": name, "title": _SHIPPED[name][0], "line": _SHIPPED[name][1], "kind": model_kind(name)} for name in there]
+    return [{"name": name, "title": MODEL_TITLES[name], "line": _SHIPPED[name], "kind": model_kind(name)} for name in there]
 
 
 def setups(runs: Path) -> list[dict[str, str]]:

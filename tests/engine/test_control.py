@@ -150,7 +150,7 @@ def test_heart_beats_on_after_one_beat_was_refused(tmp_path, monkeypatch):
         def wait(self, timeout=None):
             return super().wait(0.01)
 
-    monkeypatch.setattr(control.threading, "Event", Impatient)
+    monkeypatch.setattr(threading, "Event", Impatient)
     beats = []
 
     class Full:

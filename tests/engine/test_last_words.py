@@ -1,11 +1,13 @@
 """A worker that fails says why, what is safe and what to do."""
 
+import math
 import sqlite3
 
 import pytest
 import torch
-from working import metrics, status, work
+from working import events, metrics, status, work
 
+from core import training
 from core.runs import checkpoints
 from core.runs.database import Database
 
@@ -46,6 +48,35 @@ def test_out_of_memory_names_what_to_do(new_run, at_iteration, error, capsys):
     told = status(run)
     assert (told["state"], told["message"]) == ("failed", "Ran out of memory, iteration 3. Saved at 2.")
     assert told["remedy"] == "Continue with 4 pictures in flight (micro_batch=4)."
+    assert capsys.readouterr().err == f"{told['message']} {told['remedy']}\n"
+
+
+@pytest.mark.parametrize(("part", "doing"), [("Trainer.sample", "making pictures"), ("Trainer.decode", "decoding pictures"), ("clipped_objective", "learning")])
+def test_out_of_memory_says_during_what(new_run, at_iteration, monkeypatch, part, doing):
+    def broken(*_, **__):
+        raise MemoryError
+
+    run = new_run()
+    at_iteration(3, lambda: monkeypatch.setattr(f"core.training.{part}", broken))
+    assert work(run) == 2
+    assert status(run)["message"] == f"Ran out of memory while {doing}, iteration 3. Saved at 2."
+
+
+def test_numbers_that_are_none_say_when_and_what_is_safe(new_run, at_iteration, monkeypatch, capsys):
+    plain = training.clipped_objective
+
+    def broken(*args, **options):
+        objective = plain(*args, **options)
+        objective.loss = objective.loss * math.nan
+        return objective
+
+    run = new_run(learning_rate=2e-4)
+    at_iteration(3, lambda: monkeypatch.setattr(training, "clipped_objective", broken))
+    assert work(run) == 2
+    told = status(run)
+    assert told["message"] == "A loss was not a number, iteration 3. Saved at 2."
+    assert told["remedy"] == "Continue from the last checkpoint with half the learning rate."
+    assert events(run, "failure") == [{"iteration": 3, "reason": "number", "rate": 1e-4}]
     assert capsys.readouterr().err == f"{told['message']} {told['remedy']}\n"
 
 

@@ -22,14 +22,13 @@ function packed(ids) {
   }
   return out.buffer;
 }
-const image = () => ({ src: null, getAttribute() { return this.src; } });
+const image = () => ({ src: null, getAttribute() { return this.src; }, removeAttribute() { this.src = null; } });
 const make = () => thumbs({
   ask: async (ids) => {
     asked.push(ids);
     if (waiting) await waiting;
     return packed(ids.filter((id) => !missing.has(id)));
   },
-  alone: (id) => `alone/${id}`,
   version: () => version,
 });
 const bytesOf = async (source) => [...new Uint8Array(await (await fetch(source)).arrayBuffer())];
@@ -108,16 +107,41 @@ test('an answer that comes late does not put its pictures over newer ones', asyn
   assert.equal(tile.src, wanted);
 });
 
-test('what the answer lacks is left to the browser, also when there is no answer', async () => {
+test('what is shown again soon is kept', async () => {
+  const sheet = make();
+  const tile = image();
+  await sheet.show([[tile, 1]]);
+  const first = tile.src;
+  await sheet.show([[tile, 2]], [1]);
+  sheet.show([[tile, 1]]); // not waited for
+  assert.equal(tile.src, first);
+  assert.equal(asked.length, 2);
+});
+
+test('a picture that does not exist leaves an empty frame, and is not asked for again', async () => {
   const sheet = make();
   const [here, gone] = [image(), image()];
   missing.add(5);
+  await sheet.show([[here, 4], [gone, 4]]);
   await sheet.show([[here, 4], [gone, 5]]);
   assert.ok(here.src.startsWith('blob:'));
-  assert.equal(gone.src, 'alone/5');
-  const broken = thumbs({ ask: () => Promise.reject(new Error('no server')), alone: (id) => `alone/${id}`, version: () => 1 });
-  await broken.show([[gone, 6]]);
-  assert.equal(gone.src, 'alone/6');
+  assert.equal(gone.src, null);
+  sheet.again();
+  assert.equal(asked.length, 2);
+});
+
+test('while the server is away the frame is empty, and filled when it is back', async () => {
+  const sheet = make();
+  const tile = image();
+  await sheet.show([[tile, 1]]);
+  waiting = Promise.reject(new Error('no server'));
+  await sheet.show([[tile, 2]]);
+  assert.equal(tile.src, null);
+  waiting = null;
+  await sheet.again();
+  assert.deepEqual(await bytesOf(tile.src), [...given(2)]);
+  sheet.again();
+  assert.equal(asked.length, 3);
 });
 
 test('the same number is another picture in another version', async () => {

@@ -74,7 +74,7 @@ const version = () => state.head?.pictures ?? 0;
 export const thumb = (id) => runPath(`thumb/${id}.webp?v=${version()}`);
 /** The small forms of many pictures at once, for one group of tiles. */
 export const thumbSheets = () =>
-  thumbs({ ask: (ids) => getBuffer(runPath(`thumbs?ids=${ids.join(',')}&v=${version()}`)), alone: thumb, version: () => `${state.run} ${version()}` });
+  thumbs({ ask: (ids) => getBuffer(runPath(`thumbs?ids=${ids.join(',')}&v=${version()}`)), version: () => `${state.run} ${version()}` });
 
 /** Ask the trainer for something, then look at once whether it took it. */
 export async function command(body) {

@@ -22,9 +22,14 @@ export function pictures(root) {
   const told = h('p', { class: 'sr', 'aria-live': 'polite' });
   const inform = (words) => {
     say(told, words);
-    note = words;
+    notice(words);
     draw();
   };
+  function notice(words) {
+    clearTimeout(noted);
+    note = words;
+    noted = words && setTimeout(() => (notice(''), draw()), NOTED);
+  }
   const buttons = Object.keys(ORDERS).map((o) =>
     h('button', { 'aria-pressed': String(state.order === o), onclick: () => order(o) }, o[0].toUpperCase() + o.slice(1)),
   );
@@ -32,7 +37,7 @@ export function pictures(root) {
   const sample = sampler(draw, inform);
   const grids = keptGrids(inform);
   const keep = h('button', { class: 'btn sm', id: 'mm-keep', onclick: () => grids.keep(listed().map((p) => p.id)) }, 'Keep as grid');
-  const clear = h('button', { class: 'btn sm ghost', id: 'mm-clear', onclick: () => (state.sel ? select(null) : sample.clear()) }, 'Clear');
+  const clear = h('button', { class: 'btn sm ghost', id: 'mm-clear', onclick: () => (state.sel ? select(null) : (notice(''), sample.clear())) }, 'Clear');
   const keepers = h('span', { class: 'keepers', hidden: true }, keep, clear);
   const tiles = h('div', { class: 'tiles', role: 'group', 'aria-label': 'Pictures' });
   const word = h('span', { class: 'sub wide' }, 'Order');
@@ -76,7 +81,7 @@ export function pictures(root) {
   async function loadSelection() {
     const { run, sel } = state;
     chosen = null;
-    note = '';
+    notice('');
     if (sel && run) {
       const ids = sel.ids.slice(-SELECTED); // the newest of very many
       const answer = await get(runPath(`selected?ids=${ids.join(',')}`)).catch(() => null);
@@ -107,7 +112,6 @@ export function pictures(root) {
           ? `${shown.iteration ? `iteration ${shown.iteration}` : 'base model'}, ${all.length} for ${state.all ? 'all prompts' : `“${apart(name.slice(0, 60))}”`}`
           : '',
     }[mode]();
-    if (note && !noted) noted = setTimeout(() => ([note, noted] = ['', 0]) && draw(), NOTED);
     say(sub, note || words);
     sub.title = note || `${words}\n${name}`;
     keepers.hidden = mode === 'newest'; // over the order and Sample now, which keep their place
@@ -116,7 +120,8 @@ export function pictures(root) {
     while (tiles.children.length < list.length) tiles.append(tile());
     while (tiles.children.length > list.length) tiles.lastChild.remove();
     list.forEach((p, i) => fill(tiles.children[i], p));
-    sheets.show(list.map((p, i) => [$('img', tiles.children[i]), p.id]));
+    const later = mode === 'newest' ? [] : ordered(shown?.pictures ?? []).slice(0, MOST); // once the others are cleared
+    sheets.show(list.map((p, i) => [$('img', tiles.children[i]), p.id]), later.map((p) => p.id));
   }
 
   tiles.addEventListener('pointerover', (event) => point(event.target.closest('.tile')));
@@ -129,9 +134,11 @@ export function pictures(root) {
   }
 
   on('view newest head', load);
+  on('head', sheets.again);
   on('sel', loadSelection);
   on('run', () => {
     [shown, chosen, key] = [null, null, ''];
+    notice('');
     draw();
   });
   new ResizeObserver(load).observe(root);

@@ -8,14 +8,16 @@ import { turnable } from '../dials/turning.js';
 export function sampler(changed, told) {
   const word = h('span', {}, 'Sample now');
   const node = h('button', { class: 'btn sm', id: 'mm-sample', onclick: ask }, icon('camera', 14), word);
-  let asked = null; // {run, prompt, command}
   let shown = null;
+  /** {prompt, command} of the run on show, while it is not answered; a reload of the page does not forget it. */
+  const keyOf = (run) => `manymodes.sample.${run}`;
+  const asked = () => JSON.parse(sessionStorage.getItem(keyOf(state.run)));
 
   async function ask() {
     const { run, prompt } = state;
     try {
       const answer = await command({ kind: 'sample', prompt });
-      asked = { run, prompt, command: answer.command };
+      sessionStorage.setItem(keyOf(run), JSON.stringify({ prompt, command: answer.command }));
       told(state.head?.state === 'paused' ? 'Paused: samples once it resumes.' : 'Samples after this step.');
     } catch (problem) {
       told(problem.message);
@@ -25,11 +27,14 @@ export function sampler(changed, told) {
 
   async function look() {
     draw();
-    if (!asked) return;
-    const answer = await get(runPath(`sampled/${asked.command}`)).catch(() => null);
-    if (!answer?.answer || !asked) return;
-    const { prompt } = asked;
-    asked = null;
+    const { run } = state,
+      mine = asked();
+    if (!mine) return;
+    // a run of the same name that was made anew knows nothing of it
+    const answer = await get(runPath(`sampled/${mine.command}`)).catch((problem) => (problem.status === 400 ? { answer: problem.message } : null));
+    if (!answer?.answer || run !== state.run || asked()?.command !== mine.command) return;
+    const { prompt } = mine;
+    sessionStorage.removeItem(keyOf(run));
     if (answer.answer === 'ok') {
       shown = { ...answer, prompt };
       told(`Pictures with the weights after iteration ${answer.iteration}.`);
@@ -40,9 +45,9 @@ export function sampler(changed, told) {
 
   function draw() {
     const able = turnable() && state.head.newest >= 0;
-    node.disabled = !able || asked !== null;
+    node.disabled = !able || asked() !== null;
     node.title = able ? 'Pictures with the weights of this moment  G' : state.head?.watched ? 'This run is driven elsewhere.' : 'Needs a trainer. Start or resume the run.';
-    say(word, asked ? 'Sampling' : 'Sample now');
+    say(word, asked() ? 'Sampling' : 'Sample now');
   }
   function clear() {
     shown = null;
@@ -50,7 +55,7 @@ export function sampler(changed, told) {
   }
   on('head', look);
   on('run', () => {
-    asked = shown = null;
+    shown = null;
     draw();
   });
   draw();
