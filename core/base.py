@@ -10,15 +10,17 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .config import RunConfig
+from .config import RunConfig, window_at
 from .diversity.looks import Looks
 from .diversity.metrics import variety
 from .diversity.projection import Pca
+from .errors import UserError
 from .pictures import to_uint8
 from .runs.folder import write_atomically
 from .training import BASE, Trainer
@@ -49,10 +51,23 @@ def picture_prompt(trainer: Trainer, prompt: int, count: int, done: Callable[[in
     size = trainer.config.group_size
     seeds = trainer.seeds(BASE, 0, prompt, count)
     parts = []
-    for start in range(0, count, size):
-        parts.append(trainer.pictures(prompt, seeds[start : start + size], purpose=BASE, base=True))
+    starts = range(0, count, size)
+    for group, start in enumerate(starts):
+        noised = noised_steps(trainer.config, group, len(starts))
+        parts.append(trainer.pictures(prompt, seeds[start : start + size], purpose=BASE, base=True, noised=noised))
         done(min(count, start + size))
     return seeds, torch.cat(parts)
+
+
+def noised_steps(config: RunConfig, group: int, groups: int) -> tuple[int, ...]:
+    """Where the `group`-th of `groups` base groups gets noise: where an iteration does, at even distances through the run.
+
+    Noise at fewer steps leaves pictures that differ more, also those of a model that was not trained. A training group is to be compared
+    with its like. HRF's variety is that of finished pictures, which get noise at every step but the last.
+    """
+    if config.window.startswith("hrf"):
+        return config.trainable_steps
+    return window_at(config, group * config.iterations // groups).sde_steps
 
 
 def film(trainer: Trainer, prompt: int) -> bytes:
@@ -90,9 +105,13 @@ def save(path: Path, prompts: dict[int, PromptBase]) -> None:
 
 
 def load(path: Path) -> dict[int, PromptBase]:
+    """What `save` wrote. Raises UserError if the file is damaged."""
     found: dict[int, dict[str, dict]] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for key in arrays.files:
-            prompt, part, name = key.split("/", 2)
-            found.setdefault(int(prompt), {}).setdefault(part, {})[name] = arrays[key]
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                prompt, part, name = key.split("/", 2)
+                found.setdefault(int(prompt), {}).setdefault(part, {})[name] = arrays[key]
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        raise UserError(f"{path}: the base model's measure cannot be read ({error}). Copy the file again from where the run came from.") from None
     return {p: PromptBase(Looks.from_arrays(parts["looks"]), Pca.from_arrays(parts["pca"]), float(parts["variety"]["scale"])) for p, parts in found.items()}

@@ -234,6 +234,8 @@ def _clash(config: RunConfig) -> str | None:
         return f"adv_history_min: {c.adv_history_min} are needed, but only {c.adv_history_size} are kept. Use 2 to {c.adv_history_size}."
     if c.subset_mode in ("min_variance", "median_k") and c.subset_k > c.group_size:
         return f"subset_k: Kept pictures is {c.subset_k}, a group has {c.group_size}. Use 2 to {c.group_size}."
+    if c.base_pictures < c.group_size:
+        return f"base_pictures: {c.base_pictures} are fewer than one group of {c.group_size}, which they are compared with. Use at least {c.group_size}."
     if c.subset_mode == "trim" and c.subset_low + c.subset_high > c.group_size - 2:
         return f"subset_low: {c.subset_low} and {c.subset_high} left out leave fewer than 2 of {c.group_size} pictures. Leave out fewer."
     if c.prompt_noise_scale > 0 and c.prompt_noise_tau1 >= c.prompt_noise_tau2:
@@ -372,6 +374,9 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
             raise UserError(f"--set {pair!r}: write it as key=value, for example --set creative_beta=0.5.")
         if key.strip() == "prompts" and text.startswith("@"):
             changes["prompts"] = prompt_files.listed(text[1:])
+            continue
+        if key.strip() == "prompts" and not text.lstrip().startswith(("[", "'", '"')):
+            changes["prompts"] = text.strip()  # as it is: YAML would end it at ` #`, and take `cat: black` apart
             continue
         try:
             changes[key.strip()] = _plain(key.strip(), yaml.safe_load(io.StringIO(text)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import diffusers
@@ -21,7 +20,7 @@ from .diversity import perceptual
 from .errors import UserError
 from .rewards.registry import RewardSet
 from .runs import checkpoints
-from .runs.folder import Run
+from .runs.folder import Run, yardstick
 from .training import Trainer
 
 CLIP_FOLDER = MODELS / "emoji-clip"
@@ -88,9 +87,8 @@ def open_run(run: Run, iteration: int | None = None) -> Trainer:
     iteration = saved[-1] if iteration is None and saved else iteration
     state = checkpoints.load(run, iteration)[1] if iteration else {"dials": {}}
     trainer = build_trainer(run.config().with_changes(**state["dials"]), arithmetic=state.get("arithmetic"))
-    scale = run.path / "rewards.json"
-    if scale.exists():
-        trainer.rewards.load_state_dict(json.loads(scale.read_text()))
+    if (run.path / "rewards.json").exists():
+        trainer.rewards.load_state_dict(yardstick(run))
     if iteration:
         restore(trainer, run, iteration)
     return trainer

@@ -70,7 +70,7 @@ def _measured(run: folder.Run, scale: folder.Run | None) -> list[Measure]:
     kept = run.path / "evaluation.json"
     with run.database(readonly=True) as db:
         iteration = db.status()["iteration"]
-    yardstick = json.loads(((scale or run).path / "rewards.json").read_text())
+    yardstick = folder.yardstick(scale or run)
     if kept.exists():
         found = json.loads(kept.read_text())
         if (found["iteration"], found.get("yardstick")) == (iteration, yardstick):

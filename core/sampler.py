@@ -122,9 +122,9 @@ class Sampler:
             parts.append(self.backbone.decode(rows))
         return torch.cat(parts)
 
-    def pictures(self, prompt: int, seeds: list[int], *, purpose: int, base: bool) -> torch.Tensor:
-        """Pictures of one prompt, (N, 3, H, W): sampled as in training for BASE, by the ODE for SAMPLE. Never blurred."""
-        stochastic = self.config.trainable_steps if purpose == BASE else ()
+    def pictures(self, prompt: int, seeds: list[int], *, purpose: int, base: bool, noised: tuple[int, ...] | None = None) -> torch.Tensor:
+        """Pictures of one prompt, (N, 3, H, W): by the ODE for SAMPLE; for BASE with noise at the steps `noised`, or at all but the last. Never blurred."""
+        stochastic = (noised or self.config.trainable_steps) if purpose == BASE else ()
         with self.backbone.reference() if base else nullcontext():
             return self.decode(self.sample(self.conditions([prompt], len(seeds)), seeds, stochastic=stochastic).final)
 

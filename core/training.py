@@ -82,6 +82,11 @@ class Diverged(UserError):
         super().__init__(f"{what} was not a number any more. {self.REMEDY}", "learning_rate")
 
 
+def _unscored_warning(group: Group) -> str | None:
+    many = int(group.scored.numel() - group.scored.sum())
+    return f"{many} of {group.scored.numel()} pictures could not be scored, and nothing was learned from them. Look at the reward." if many * 2 > group.scored.numel() else None
+
+
 class Trainer(Sampler):
     """Holds the policy's optimizer and the running scales; everything random follows from (seed, iteration)."""
 
@@ -188,7 +193,7 @@ class Trainer(Sampler):
             **({} if mask is None else {"kept": vars(summarise(group.quality, mask))}),
             **learned,
         }
-        return Iteration(group, metrics, combined.warning or self._replay_warning(learned["first_ratio"]), self.seconds)
+        return Iteration(group, metrics, combined.warning or _unscored_warning(group) or self._replay_warning(learned["first_ratio"]), self.seconds)
 
     def _planned(self, iteration: int, prompts: list[int]) -> tuple[Plan, torch.Tensor | None]:
         """The plan, and for a late start the anchors (P, C, H, W) from which the rollout goes on."""
@@ -234,11 +239,17 @@ class Trainer(Sampler):
 
     def _subset(self, group: Group) -> torch.Tensor | None:
         """(P, G) pictures to learn from, None for all: nothing is learned from one that was not scored, whatever else would pay it."""
-        c, scored = self.config, None if group.scored.all() else group.scored
+        c = self.config
         if c.subset_mode == "off":
-            return scored
-        kept = select(group.quality, c.subset_mode, keep=c.subset_k, band=c.subset_band, low=c.subset_low, high=c.subset_high, fallback=c.subset_fallback)
-        return kept if scored is None else kept & scored.to(kept.device)
+            return None if group.scored.all() else group.scored
+        kept = group.scored.clone()
+        for row, there in enumerate(group.scored):  # chosen among those that have a reward
+            rewards = group.quality[row, there][None]
+            few = 2 + (c.subset_low + c.subset_high if c.subset_mode == "trim" else 0)
+            if rewards.shape[1] >= few:
+                keep = min(c.subset_k, rewards.shape[1])
+                kept[row, there] = select(rewards, c.subset_mode, keep=keep, band=c.subset_band, low=c.subset_low, high=c.subset_high, fallback=c.subset_fallback)[0]
+        return kept
 
     def _shaped(
         self, values: torch.Tensor, unit: float, group: Group, mask: torch.Tensor | None, paths: Trajectories, planned: Plan,

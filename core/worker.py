@@ -108,8 +108,7 @@ class Worker:
         measured = self.run.path / "base.npz"
         if measured.exists():
             self.prompts = base.load(measured)
-            scale = json.loads((self.run.path / "rewards.json").read_text())
-            self.trainer.rewards.load_state_dict(scale)
+            self.trainer.rewards.load_state_dict(folder.yardstick(self.run))
         else:
             self._measure_base()
         self.trainer.scales = {prompt: known.scale for prompt, known in self.prompts.items()}
@@ -179,7 +178,11 @@ class Worker:
             if not turn:
                 folder.write_atomically(self.run.film, base.film(trainer, prompt))
             rows[prompt] = (seeds, images, features)
-        trainer.rewards.fit_scale({name: torch.cat([r[name] for r in raw.values()]) for name in config.rewards})
+        together = {name: torch.cat([r[name] for r in raw.values()]) for name in config.rewards}
+        for name, values in together.items():
+            if not values.isfinite().any():
+                raise UserError(f"rewards: {name} scored none of the {len(values)} base pictures, so there is nothing to learn by. Mend the reward, or leave it out.", "rewards")
+        trainer.rewards.fit_scale(together)
         self.db.set_status(phase="map", message="Finding the looks", done=0, total=0)
         variety, shares = {}, {}
         for prompt, (seeds, images, features) in rows.items():
@@ -199,7 +202,7 @@ class Worker:
             self.db.write("UPDATE prompts SET mapped = 1 WHERE prompt = ?", prompt)
             variety[str(prompt)] = base.variety_at(distances, config.group_size, scale)
         self.db.add_iteration(0, 0.0, {
-            "reward": 0.0, "reward_raw": {n: torch.cat([r[n] for r in raw.values()]).nanmean().item() for n in config.rewards},
+            "reward": 0.0, "reward_raw": {name: values.nanmean().item() for name, values in together.items()},
             "vendi": float(np.mean(list(variety.values()))), "vendi_by_prompt": variety, "look_shares": shares, "dials": self._dials(),
             "sigmas": trainer.levels,
         })

@@ -112,6 +112,8 @@ def test_trainable_steps_leave_the_last_one_out():
 def test_numbers_written_3e_4_are_numbers_and_texts_stay_texts(tmp_path):
     assert parse_assignments(["learning_rate=3e-4", "iterations=1e2"]) == {"learning_rate": 3e-4, "iterations": 100.0}
     assert parse_assignments(["subset_mode=off", "cluster_k=off"]) == {"subset_mode": "off", "cluster_k": False}
+    for text in ("a cat #1", "a cat: sitting", "42", "{cat}", "off"):
+        assert build(parse_assignments([f"prompts={text}"])).prompts == (text,)
     assert parse_assignments(["model=3e-4", "prompts=[1e5 cats]"]) == {"model": "3e-4", "prompts": ["1e5 cats"]}
     file = tmp_path / "c.yaml"
     file.write_text("learning_rate: 3e-4\nprompts: 1e5\nsubset_mode: off\n")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..config import ROOT
+from ..config import ROOT, parse_assignments
 from ..errors import UserError
 from ..presets import load_preset, preset_names
 from ..runs import folder
@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="collapse-demo", help="iteration, sensitivity, sweep: the preset (default collapse-demo)")
     parser.add_argument("--iterations", type=int, default=5, help="iteration, presets: measured iterations, after one that warms up (default 5)")
     parser.add_argument("--run-dir", type=Path, help="pareto, sensitivity, sweep: where runs, table and figures are kept (default: runs/ and the name)")
-    parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="pareto, sensitivity, sweep: change a setting of the presets")
+    parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="all but presets: change a setting of the preset")
     for part in (pareto, sensitivity, sweep):
         part.add(parser)
 
@@ -40,6 +40,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.iterations < 1:
         raise UserError(f"iterations: {args.iterations}. Use at least 1.")
+    if args.what == "presets" and args.assignments:
+        raise UserError(f"--set {args.assignments[0]}: bench presets measures them as they are. Leave it out, or use bench iteration --preset NAME.")
     args.run_dir = args.run_dir or Path("runs") / args.what
     return {"iteration": iteration, "presets": presets, "pareto": pareto.run, "sensitivity": sensitivity.run, "sweep": sweep.run}[args.what](args)
 
@@ -66,7 +68,7 @@ def presets(args: argparse.Namespace) -> int:
 
 
 def iteration(args: argparse.Namespace) -> int:
-    config = load_preset(args.preset).with_changes(iterations=args.iterations + 1, base_pictures=24, checkpoint_every=100_000)
+    config = load_preset(args.preset).with_changes(**parse_assignments(args.assignments)).with_changes(iterations=args.iterations + 1, base_pictures=24, checkpoint_every=100_000)
     check_before_loading(config)
     import numpy as np
     import torch

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..config import parse_assignments
 from ..errors import UserError
 from ..presets import load_preset
 from ..runs import folder
+from .own import OWN, refuse_own
 from .saved import run_with_checkpoint
 
 
@@ -25,7 +27,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.claim:
+        if args.seeds < 1:
+            raise UserError(f"seeds: {args.seeds}. Use at least 1.")
         return claim(args.run_dir, args.seeds, args.assignments)
+    if args.assignments:
+        raise UserError(f"--set {args.assignments[0]}: a run is measured with its own settings. Leave it out, or use --claim.")
     if not args.runs:
         raise UserError("evaluate: name a run folder, or use --claim.")
     runs = [run_with_checkpoint(path) for path in args.runs]
@@ -44,15 +50,16 @@ def show(name: str, measures: list) -> None:
 
 def claim(where: Path, seeds: int, assignments: list[str]) -> int:
     """Train both presets for every seed, measure them, and print what the README says."""
+    changes = parse_assignments(assignments)
+    refuse_own(changes, "evaluate --claim")
     import numpy as np
 
-    from ..config import parse_assignments
     from ..proof import SPACES, Interrupted, at_equal_reward, measured, trained
 
     tracks: dict[str, list[list]] = {"collapse-demo": [], "diverse-grpo": []}
     for seed in range(seeds):
         for preset, found in tracks.items():
-            config = load_preset(preset).with_changes(**parse_assignments(assignments), seed=seed, checkpoint_every=5, keep_checkpoints=10_000)
+            config = load_preset(preset).with_changes(**changes, **OWN, seed=seed)
             try:
                 run = trained(folder.Run(where / f"{preset}-{seed}"), config)
             except Interrupted as interrupted:

@@ -13,6 +13,7 @@ from ..config import parse_assignments
 from ..errors import UserError
 from ..presets import load_preset
 from ..runs import folder
+from .own import OWN, refuse_own
 
 # The baselines, each with the rewards that it and its rivals are trained on: taste or colour, and the size of the file.
 REWARDS = {
@@ -56,18 +57,23 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.seeds < 1:
+        raise UserError(f"seeds: {args.seeds}. Use at least 1.")
+    changed = parse_assignments(args.assignments)
+    refuse_own(changed, "bench pareto", "rewards")
     from ..proof import Interrupted, measured, trained
+
 
     methods = chosen(args.methods or (QUICK if args.quick else METHODS))
     plan = trained_on(methods, args.rewards or KINDS, only_first=args.quick)
-    common = {**({"iterations": 20} if args.quick else {}), **parse_assignments(args.assignments)}
+    common = {**({"iterations": 20} if args.quick else {}), **changed}
     tracks = earlier(args.run_dir)
     for kind, names in plan.items():
         done: dict[str, list] = {}  # method -> one track a seed
         for seed in range(args.seeds):  # seed by seed, so that an interrupted comparison is one of fewer seeds
             for name in names:
                 preset, against, changes = methods[name]
-                config = load_preset(preset).with_changes(**{**changes, **common, "rewards": REWARDS[against][kind], "seed": seed, "checkpoint_every": 5, "keep_checkpoints": 10_000})
+                config = load_preset(preset).with_changes(**{**changes, **common, "rewards": REWARDS[against][kind], "seed": seed, **OWN})
                 place = folder.Run(args.run_dir / kind / f"{_slug(name)}-{seed}")
                 # all are measured on the baseline's scale of rewards, which was trained first
                 scale = folder.Run(args.run_dir / kind / f"{_slug(against)}-{seed}")

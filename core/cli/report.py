@@ -67,7 +67,7 @@ def of_run(args: argparse.Namespace) -> int:
     hush()
     device = choose_device(config.device)
     rewards = load_rewards(config, device)
-    rewards.load_state_dict(json.loads((source.path / "rewards.json").read_text()))
+    rewards.load_state_dict(folder.yardstick(source))
     embedded = Path(config.model).name == config.model and (MODELS / config.model).is_dir()
     probe = load_probe(device) if args.classifier == "style" or args.classifier == "auto" and embedded else None
     from ..picture_report import measure, reward_rows

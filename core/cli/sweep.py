@@ -11,9 +11,9 @@ from ..config import FIELDS, RunConfig, parse_assignments
 from ..errors import UserError
 from ..presets import load_preset
 from ..runs import folder
+from .own import OWN
 
 SPACES = {"clip": "looks, CLIP", "pixels": "looks, pixels"}
-EVERY = {"checkpoint_every": 5, "keep_checkpoints": 10_000}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.seeds < 1:
         raise UserError(f"seeds: {args.seeds}. Use at least 1.")
-    preset = load_preset(args.preset).with_changes(**{**EVERY, **parse_assignments(args.assignments)})
+    preset = load_preset(args.preset).with_changes(**{**OWN, **parse_assignments(args.assignments)})
     configs = values_of(preset, args.field, args.values)
     from .train import check_before_loading
 
@@ -59,7 +59,7 @@ def values_of(preset: RunConfig, field: str | None, values: str | None) -> dict[
     """Value -> the preset with it, in the order given. Raises UserError unless there are two that differ and all are allowed."""
     if not field or not values:
         raise UserError("sweep: name a setting and its values, for example --field creative_beta --values 0,0.2,0.4.")
-    if field in ("seed", *EVERY):
+    if field in ("seed", *OWN):
         raise UserError(f"field: {field} is used by the sweep itself. Name another setting.")
     configs = {}
     for word in values.split(","):

@@ -50,6 +50,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.processes < 1:
+        raise UserError(f"processes: {args.processes}. Use 1 or more.", "processes")
     if args.processes > 1 and "WORLD_SIZE" not in os.environ:
         return _launched(args.processes)
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
@@ -97,6 +99,8 @@ def _carried_out(args: argparse.Namespace, ranks: Ranks | None = None) -> int:
         run = _branch(given, changes, args)
         config, args.resume, changes = run.config(), True, {}
     elif given.exists():
+        if args.run_dir is not None:
+            raise UserError(f"run_dir: {given.path} is a run already, which goes on in its own folder. Leave --run-dir out, or name a new run with --branch.", "run_dir")
         run, config = given, _existing(given, changes, args)
     else:
         config = load(Path(args.what)) if Path(args.what).suffix in (".yaml", ".yml") else load_preset(args.what)
@@ -106,6 +110,8 @@ def _carried_out(args: argparse.Namespace, ranks: Ranks | None = None) -> int:
         if folder.Run(target).exists() and args.resume:
             run = folder.Run(target)
             config = _existing(run, changes, args)
+        elif _unbegun(folder.Run(target)):
+            run, config = folder.Run(target), config.placed()  # a setting was wrong that only loading could tell; the command is given again, corrected
         else:
             run = folder.create(target, config)
     with run.database() as db:  # say who carries it out before torch takes its seconds to load
@@ -123,6 +129,14 @@ def _carried_out(args: argparse.Namespace, ranks: Ranks | None = None) -> int:
         with run.database(readonly=True) as db:
             print(f"{db.status()['message']}  {run.path}")
     return code
+
+
+def _unbegun(run: folder.Run) -> bool:
+    """Whether a run failed before it had made a picture, so that nothing is lost if it begins with other settings."""
+    if not run.exists() or (run.path / "base.npz").exists() or checkpoints.all_of(run):
+        return False
+    with run.database(readonly=True) as db:
+        return db.status().get("state") == "failed" and not db.iterations()
 
 
 def _branch(run: folder.Run, changes: dict, args: argparse.Namespace) -> folder.Run:
@@ -150,6 +164,10 @@ def _existing(run: folder.Run, changes: dict, args: argparse.Namespace) -> RunCo
     if checkpoints.all_of(run):  # its dials are those in force; a change is asked for as from the studio
         changes = {name: value for name, value in changes.items() if name not in LIVE}
     config = run.config().with_changes(**changes)
+    with run.database(readonly=True) as db:
+        stands = db.status().get("iteration") or 0
+    if "iterations" in changes and config.iterations < stands:
+        raise UserError(f"iterations: {config.iterations}, but the run stands at {stands}. Use more, or branch from an earlier checkpoint.", "iterations")
     check_before_loading(config)
     return config
 

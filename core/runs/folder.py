@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -93,6 +94,16 @@ def create(path: Path, config: RunConfig) -> Run:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{run.path}: the run folder cannot be written ({reason}). Choose another folder with --run-dir.", "run_dir") from None
     return run
+
+
+def yardstick(run: Run) -> dict[str, float]:
+    """Mean and spread of each reward on the base pictures, on which all of the run's rewards stand. Raises UserError."""
+    place = run.path / "rewards.json"
+    try:
+        return {str(name): float(value) for name, value in json.loads(place.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{place}: the scale of the rewards cannot be read ({reason}). Copy the file again from where the run came from.") from None
 
 
 def check_writable(folder: Path) -> None:

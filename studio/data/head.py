@@ -91,7 +91,7 @@ def head(run: Run, db: Database) -> dict[str, Any]:
             "branch": past.branch,
             "rollback": past.rollback if past.rollback and past.rollback["iteration"] > finished else None,
             "dials": dials,
-            "turns": past.dials[-50:],
+            "turns": past.dials,
             "refused": _refused(db),
             "waiting": [{"id": i, "kind": kind, "changes": body.get("changes", {})} for i, kind, body in db.pending()],
         }

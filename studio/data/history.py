@@ -18,6 +18,7 @@ from .verdict import Verdict, collapsing_below, sentence
 
 _PAGE = 1000  # rows in one answer
 _KEPT_RUNS = 8
+_NAMED = 24  # letters of a prompt in the verdict, so that the remedy at its end is read too
 
 
 class History:
@@ -90,7 +91,7 @@ class History:
             "by_prompt": found.get("vendi_by_prompt") or {},
             "raw": found.get("reward_raw") or {},
             "window": found.get("window"),
-            "shares": self._smooth_shares(found.get("look_shares") or {}),
+            "shares": self._smooth_shares(found["iteration"], found.get("look_shares") or {}),
         }
         row |= {"base": reading.base, "q": reading.q, "variety": reading.variety, "reward_mean": reading.reward}
         row["verdict"] = self._verdict.next(row["variety"], row["base"], row["pictures"])
@@ -100,11 +101,11 @@ class History:
         row["say"] = self._sentence(row)
         return row
 
-    def _smooth_shares(self, found: dict[str, list[float]]) -> dict[str, list[float]]:
-        """Shares over the last pictures of a prompt, at least 96 of them."""
+    def _smooth_shares(self, iteration: int, found: dict[str, list[float]]) -> dict[str, list[float]]:
+        """Shares over the last pictures of a prompt, at least 96 of them once there are so many; the base model's stand alone."""
         smooth = {}
         for prompt, shares in found.items():
-            past = self._shares.setdefault(prompt, [])
+            past = self._shares.setdefault(prompt, []) if iteration else []
             past.append([s or 0.0 for s in shares])
             del past[: -self.groups]
             smooth[prompt] = [round(sum(column) / len(past), 5) for column in zip(*past)]
@@ -113,7 +114,7 @@ class History:
     def _sentence(self, row: dict[str, Any]) -> list[str]:
         shares = row["shares"]
         prompt = max(shares, key=lambda p: max(shares[p], default=0), default=None)
-        name = apart(self.prompts[int(prompt)]) if prompt is not None and len(self.prompts) > 1 and int(prompt) < len(self.prompts) else ""
+        name = apart(self.prompts[int(prompt)], _NAMED) if prompt is not None and len(self.prompts) > 1 and int(prompt) < len(self.prompts) else ""
         return sentence(row["verdict"], [*self.rows, row], self.dials, prompt, name)
 
     def alarms(self) -> list[dict[str, Any]]:

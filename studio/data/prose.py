@@ -9,8 +9,8 @@ _ISOLATES = re.compile("[\u2066-\u2069]")
 _LONGEST = 60  # letters of a prompt in a sentence
 
 
-def apart(text: str) -> str:
-    """`text`, cut to 60 letters, so that its direction ends where it ends: isolated by Unicode's FSI and PDI (UAX #9)."""
+def apart(text: str, longest: int = _LONGEST) -> str:
+    """`text`, cut to `longest` letters, so that its direction ends where it ends: isolated by Unicode's FSI and PDI (UAX #9)."""
     text = _ISOLATES.sub("", text)
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return f"\u2068{text}\u2069" if _TURNS.search(text) else text

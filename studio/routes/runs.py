@@ -17,7 +17,7 @@ from ..data import head as heads
 from ..data import runs as shelf
 from ..data import watched
 from ..data.presets import describe
-from ..data.queue import Runner, enqueue, make
+from ..data.queue import Runner, busy, enqueue, make
 from ..data.settings import settings
 from .common import Place, as_dict
 
@@ -89,14 +89,16 @@ def _whole_runs(api: APIRouter, place: Place) -> None:
 def _queue(api: APIRouter, place: Place, runner: Runner) -> None:
     @api.post("/queue")
     def put(body: dict = Body()) -> dict:
-        """A run of the folder by its name ({"run"}), or a new one from settings ({"config", "name"}, as POST /runs takes them)."""
+        """A run of the folder by its name ({"run"}), or a new one from settings ({"config", "name"}, as POST /runs takes them). `starts`: nothing is before it."""
         if "run" in body:
             name = place.own(str(body["run"])).name
             enqueue(place.runs, name)
         else:
             name = make(as_dict(body, "config"), str(body.get("name", "")), place.runs).name
+        waiting = queue.read(place.runs)
+        starts = waiting.runs == (name,) and not waiting.held and busy(place.runs) is None
         runner.wake()
-        return {"run": name, "queue": shelf.queue_row(queue.read(place.runs))}
+        return {"run": name, "starts": starts, "queue": shelf.queue_row(waiting)}
 
     @api.post("/queue/order")
     def order(body: dict = Body()) -> dict:

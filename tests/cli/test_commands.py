@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import models
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -163,3 +165,28 @@ def test_full_disk_while_training_is_one_line(own, capsys, monkeypatch):
     with own.database(readonly=True) as db:
         assert (db.status()["state"], db.status()["remedy"]) == ("failed", "Free some space or fix the folder, then resume.")
     assert folder.state({"state": "failed"}) == "failed" and checkpoints.all_of(own) == [2, 4]
+
+
+def test_a_run_is_not_made_shorter_than_it_is(own, capsys):
+    before = own.config_file.read_bytes()
+    assert "iterations: 3, but the run stands at 4. Use more, or branch" in line(capsys, "train", own.path, "--resume", "--set", "iterations=3")
+    assert own.config_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(("file", "content"), [("base.npz", b"PK\3\4 half"), ("base.npz", b""), ("rewards.json", b'{"brightness.me'), ("rewards.json", b"[1]"), ("rewards.json", None)])
+def test_what_was_copied_in_part_is_named(own, capsys, file, content):
+    place = own.path / file
+    place.unlink() if content is None else place.write_bytes(content)
+    said = line(capsys, "train", own.path, "--resume", "--no-map", "--set", "iterations=5")
+    assert said.startswith(f"{place}: the ") and "Copy the file again" in said
+
+
+def test_a_start_that_failed_before_any_picture_is_given_again(sd3_folder, tiny_clip, tmp_path, capsys):
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(models.settings(sd3_folder)))
+    start = ["train", str(tmp_path / "tiny.yaml"), "--run-dir", str(tmp_path / "new"), "--no-map"]
+    assert "dynamics" in line(capsys, *start, "--set", "dynamics=ddim")
+    assert main(start) == 0
+    capsys.readouterr()
+    run = Run(tmp_path / "new")
+    assert run.config().dynamics != "ddim" and checkpoints.all_of(run)
+    assert "a run is here already" in line(capsys, *start)

@@ -134,3 +134,10 @@ def test_damaged_checkpoint_is_told_and_left(new_run):
     file.write_bytes(file.read_bytes()[:100])
     assert work(run, resume=True) == 2
     assert "checkpoint 2 of run is damaged" in status(run)["message"].replace("demo", "run") and len(metrics(run)) == 3
+
+
+def test_a_reward_that_scores_nothing_ends_the_run_before_it_begins(new_run, tmp_path, capsys):
+    (tmp_path / "own.py").write_text("def score(images, prompts):\n    return [None] * len(images)\n")
+    run = new_run(rewards={"brightness": 1.0, "own": 1.0}, reward_file=str(tmp_path / "own.py"))
+    assert work(run) == 2
+    assert "rewards: own scored none of the " in capsys.readouterr().err and status(run)["state"] == "failed"

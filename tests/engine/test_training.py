@@ -1,6 +1,7 @@
 """The loop on a tiny model: exact ratios, regularisers, groups, interruption, accumulation, divergence, and that it learns."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -293,3 +294,29 @@ def test_checkpointing_changes_no_number_of_a_run(make_trainer, dtype):
         metrics = [trainer.iterate(number).metrics for trainer in (plain, thrifty)]
         assert metrics[0] == metrics[1] and metrics[1]["first_ratio"] == 0.0
     assert same(state(plain), state(thrifty))
+
+
+@pytest.mark.parametrize(("mode", "scored", "kept"), [("min_variance", 16, 8), ("min_variance", 5, 5), ("min_variance", 1, 1), ("trim", 8, 4), ("trim", 5, 5), ("off", 9, 9)])
+def test_subset_is_chosen_among_scored_pictures(make_trainer, mode, scored, kept):
+    """A picture without a reward stands at its group's mean, where a choice by small variance would find it."""
+    trainer = make_trainer(group_size=16, subset_mode=mode, subset_k=8, subset_low=2, subset_high=2)
+    generator = torch.Generator().manual_seed(1)
+    there = torch.rand(1, 16, generator=generator).argsort() < scored
+    rewards = torch.randn(1, 16, generator=generator)
+    quality = torch.where(there, rewards, rewards[there].mean())
+    found = trainer._subset(SimpleNamespace(scored=there, quality=quality))
+    assert int(found.sum()) == kept and not (found & ~there).any()
+    if mode == "min_variance" and scored == 16:
+        ordered = rewards.sort().values[0].unfold(0, 8, 1)
+        assert rewards[found].var() == pytest.approx(ordered.var(1).min().item())
+
+
+def test_pictures_that_cannot_be_scored_are_told(make_trainer, monkeypatch):
+    trainer = make_trainer(group_size=8)
+    plain, missing = trainer.rewards.combine, 5
+    monkeypatch.setattr(trainer.rewards, "combine", lambda raw: plain(raw).index_fill(0, torch.arange(missing), math.nan))
+    group = 8 * trainer.config.prompts_per_iteration
+    missing = group // 2
+    assert trainer.iterate(1).warning is None
+    missing = group // 2 + 1
+    assert trainer.iterate(2).warning.startswith(f"{missing} of {group} pictures could not be scored")

@@ -213,7 +213,7 @@ def test_a_missing_model_and_a_wrong_field_are_told_in_words(setup, studio):
     setup.get_by_label("Name of the run", exact=True).fill("waiting")
     expect(setup.locator("#mm-start")).to_contain_text("Start training")
     setup.locator("#mm-queue").click()
-    expect(setup.locator(".go .hint")).to_have_text("waiting waits in the queue, which Runs shows.")
+    expect(setup.locator(".go .hint")).to_have_text("waiting starts, as no other run is at work. Live shows it.")
     assert folder.Run(studio.runs / "waiting").config().dynamics == "cps"
 
 

@@ -30,7 +30,8 @@ export const typing = (target) => target.closest?.('input:not([type=range], [typ
 
 export function installKeys({ show, turnTheme }) {
   const click = (id) => document.getElementById(id)?.click();
-  const step = (by) => state.screen === 'live' && view({ iteration: viewed() + by });
+  const live = (act) => () => state.screen === 'live' && act();
+  const step = (by) => live(() => view({ iteration: viewed() + by }))();
   const plain = {
     1: () => show('setup'),
     2: () => show('live'),
@@ -38,20 +39,20 @@ export function installKeys({ show, turnTheme }) {
     4: () => show('runs'),
     5: () => show('lesson'),
     ' ': () => click('mm-pause'),
-    k: () => click('mm-play'),
-    f: () => view({ iteration: null }),
-    0: () => emit('fit'),
-    b: () => click('mm-base'),
-    l: () => click('mm-lasso'),
-    g: () => click('mm-sample'),
+    k: live(() => click('mm-play')),
+    f: live(() => view({ iteration: null })),
+    0: live(() => emit('fit')),
+    b: live(() => click('mm-base')),
+    l: live(() => click('mm-lasso')),
+    g: live(() => click('mm-sample')),
     n: () => state.screen === 'compare' && click('mm-next-seeds'),
     p: () => state.screen === 'lesson' && click('mm-present'),
     '/': () => document.getElementById({ compare: 'mm-search', runs: 'mm-find-runs' }[state.screen])?.focus(),
-    d: () => click('mm-drawer'),
+    d: live(() => click('mm-drawer')),
     t: turnTheme,
     '?': toggleList,
-    '[': () => prompt(-1),
-    ']': () => prompt(1),
+    '[': live(() => prompt(-1)),
+    ']': live(() => prompt(1)),
   };
   document.addEventListener('keydown', (event) => {
     if ($('dialog[open]') && event.key !== '?') return; // what lies behind it is not meant

@@ -178,11 +178,17 @@ function arrows(points) {
 
 function turns(place) {
   let s = '';
-  for (const turn of marksOf(state.head?.turns ?? [])) {
+  const named = [];
+  for (const turn of marksOf(state.head?.turns ?? []).reverse()) {
     const row = rowAt(turn.iteration);
     if (turn.iteration > viewed() || !row || row.iteration === 0) continue;
     const [x, y] = place(row);
-    s += turned(x, y, 5) + beside(x, y + 14, turn.mark, 9);
+    s += turned(x, y, 5);
+    const wide = turn.mark.length * 6.4 + 9;
+    const [from, to] = x < L + 80 ? [x, x + wide] : [x - wide, x];
+    if (named.some((n) => from < n.to && to > n.from && Math.abs(y - n.y) < 14)) continue; // the newest is named where two would be one over the other
+    named.push({ from, to, y });
+    s += beside(x, y + 14, turn.mark, 9);
   }
   return s;
 }

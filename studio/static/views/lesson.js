@@ -154,7 +154,8 @@ export function lesson(root) {
     say(parts.count, `${state.step} of ${told.steps.length}`);
     say(parts.title, title);
     say(parts.sentence, done ? after : sentence);
-    const word = player.playing ? 'Pause' : done ? 'Next' : action.label;
+    const under = action.kind === 'play' && viewed() > step().from && viewed() < step().to; // it was paused on the way
+    const word = player.playing ? 'Pause' : done ? 'Next' : under ? 'Go on' : action.label;
     say($('.word', parts.main), word);
     parts.main.hidden = done && last;
     parts.live.hidden = !(done && last);

@@ -81,10 +81,10 @@ async function queue() {
   const wrong = Object.keys(form.problems)[0];
   if (wrong !== undefined) return showField(wrong);
   try {
-    const { run } = await post('/api/queue', { config: form.values, name: form.name });
+    const { run, starts } = await post('/api/queue', { config: form.values, name: form.name });
     await listRuns();
     form.name = freeName(form.name);
-    form.said = `${run} waits in the queue, which Runs shows.`;
+    form.said = starts ? `${run} starts, as no other run is at work. Live shows it.` : `${run} waits in the queue, which Runs shows.`;
   } catch (problem) {
     form.problems = { ...form.problems, [problem.field || 'name']: problem.message.replace(/^\w+: /, '') };
   }

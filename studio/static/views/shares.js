@@ -16,6 +16,7 @@ const L = 60,
   B = 22,
   AHEAD = 40, // iterations of the forecast
   ENOUGH = 5, // past forecasts after which one that did worse than "nothing changes" is called poor
+  CLOSE = 26, // pixels between two numbers below the axis, at least
   SHORT = 20; // iterations that the axis has room for from the start
 
 let ahead = null; // {iteration, shares, error, still, checked} of the viewed prompt, or null
@@ -59,7 +60,7 @@ function draw(plot, { layers, base, rows: known }) {
   const X = (t) => L + (t / (last + (state.replay || state.all ? 0 : AHEAD))) * (W - L - R);
   const Y = (s) => T + s * (H - T - B);
   let s = axis(W, H, X, Y) + baseBar(base, layers, Y) + bands(rows, layers, X, Y);
-  if (future) s += forecast(future, layers, X, Y, H);
+  if (future) s += forecast(future, layers, X, Y, W, H);
   if (rows.length) s += turns(X, state.replay ? at : last, H);
   const row = rows.findLast((r) => r.iteration <= at);
   if (row)
@@ -84,7 +85,7 @@ function table() {
 }
 
 /** The forecast in pale bands with dotted edges, from the newest iteration on. */
-function forecast({ iteration, shares, error, still, checked }, layers, X, Y, H) {
+function forecast({ iteration, shares, error, still, checked }, layers, X, Y, W, H) {
   const name = checked >= ENOUGH && error > still ? 'poor forecast' : 'forecast';
   const sums = shares.map((row) => row.reduce((all, share) => [...all, all.at(-1) + share], [0]));
   const edge = (k) => sums.map((row, i) => [X(iteration + i), Y(row[k])]);
@@ -92,7 +93,7 @@ function forecast({ iteration, shares, error, still, checked }, layers, X, Y, H)
   for (let k = 1; k < layers.length; k++)
     s += stroke(through(edge(k)), '--text-2', 1.25, { 'stroke-dasharray': '1.5 3', 'stroke-linecap': 'round' });
   const [from, to] = [X(iteration), X(iteration + AHEAD)];
-  s += rect(from, T, to - from, H - T - B, { fill: 'transparent' }) + text((from + to) / 2, T - 6, name, 'middle', 'm');
+  s += rect(from, T, to - from, H - T - B, { fill: 'transparent' }) + text(Math.min(from + 9, W - 6.2 * name.length), T - 6, name, 'start', 'm'); // clear of a diamond at the newest
   return group({ class: 'forecast' }, s, meaning(ahead));
 }
 
@@ -106,8 +107,8 @@ function meaning({ error, still, checked }) {
 
 function axis(W, H, X, Y) {
   const scale = text(L - 22, Y(0) + 9, '100 %', 'end') + text(L - 22, Y(0.5) + 4, '50', 'end') + text(L - 22, Y(1), '0', 'end');
-  const ends = text(L - 12.5, H - 7, 'base', 'middle') + text(X(0) + 8, H - 7, '0');
-  const right = newest() && X(newest()) - X(viewed()) > 26 ? text(X(newest()), H - 7, newest(), 'middle') : '';
+  const ends = text(L - 12.5, H - 7, 'base', 'middle') + (viewed() && X(viewed()) - X(0) < CLOSE ? '' : text(X(0) + 8, H - 7, '0'));
+  const right = newest() && X(newest()) - X(0) > CLOSE && X(newest()) - X(viewed()) > CLOSE ? text(X(newest()), H - 7, newest(), 'middle') : '';
   return stroke(`M${L} ${T}H${W - R}M${L} ${Y(0.5)}H${W - R}M${L} ${H - B}H${W - R}`, '--line') + scale + ends + right;
 }
 

@@ -37,10 +37,10 @@ export const NOISE = {
   high: 0.3,
   step: 0.01,
   digits: 2,
-  usual: () => 0.1,
+  usual: (c) => (c.prompt_noise_scale ? 0.1 : 0), // a run that began without it has it off by default
   help: 'Shakes the prompt while the picture is noise.',
   title:
-    'Shakes the prompt while the picture is still noise, so equal prompts start apart. Never used when comparing. Above 0.25 pictures may drift off the prompt. Double-click for 0.10.',
+    'Shakes the prompt while the picture is still noise, so equal prompts start apart. Never used when comparing. Above 0.25 pictures may drift off the prompt. Double-click for 0.10, or for none if the run began with none.',
 };
 export const MORE = [
   {

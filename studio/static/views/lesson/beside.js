@@ -6,7 +6,7 @@ import { state, viewed } from '../../lib/store.js';
 import { redraw } from '../live.js';
 
 const L = 16,
-  R = 92,
+  R = 104,
   T = 14,
   B = 22;
 
@@ -49,7 +49,7 @@ function picture(W, H, { words, path }) {
   s += stroke(through(path.map(place)), '--text-3', 1.8, { 'stroke-dasharray': '0.1 4', 'stroke-linecap': 'round' });
   s += dot(ox, oy, 3, { fill: ink('--panel'), stroke: ink('--text-3'), 'stroke-width': 1.4 }) + text(ox + 8, oy + 4, `${words} ${fixed(path.at(-1)[1], 1)}`, 'start', 'm');
   s += stroke(through(mine.map(place)), '--ink', 2) + dot(x, y, 4.5, { fill: ink('--ink'), stroke: ink('--panel'), 'stroke-width': 1.5 });
-  s += text(x > end - 60 ? end : x + 9, Math.abs(y - Y(base)) < 14 && x > end - 60 ? Y(base) + 18 : y + 4, `now ${fixed(mine.at(-1)[1], 1)}`, 'start', 's');
+  s += text(x > end - 60 ? end : x + 9, Math.abs(y - Y(base)) < 14 ? Y(base) + 18 : y + 4, `now ${fixed(mine.at(-1)[1], 1)}`, 'start', 's');
   const label = `Variety at iteration ${mine.at(-1)[0]}: ${fixed(mine.at(-1)[1], 1)}, the base model ${fixed(base, 1)}; ${words} ended with ${fixed(path.at(-1)[1], 1)}`;
   return svg(W, H, s, { role: 'img', 'aria-label': label });
 }

@@ -33,7 +33,8 @@ export function promptList(changed) {
         .slice(0, REST)
         .map(option);
       const together = mapped.length > 1 ? [h('option', { value: ALL, class: 'all' }, `All prompts (${mapped.length})`)] : [];
-      node.replaceChildren(...mapped.map(option), ...together, ...(rest.length ? [h('optgroup', { label: 'Not on the map' }, rest)] : []));
+      const shown = h('button', {}, h('selectedcontent')); // so that a long one ends with three dots
+      node.replaceChildren(shown, ...mapped.map(option), ...together, ...(rest.length ? [h('optgroup', { label: 'Not on the map' }, rest)] : []));
     }
     node.style.visibility = all.length ? '' : 'hidden'; // an empty list is nothing to press
     const value = state.all ? ALL : String(state.prompt);

@@ -39,8 +39,8 @@ export async function duplicate(name) {
 
 export const enqueue = (name) =>
   attempt(async () => {
-    const { queue } = await post('/api/queue', { run: name });
-    screen.say(queue.runs.includes(name) ? `${name} waits in the queue, place ${queue.runs.indexOf(name) + 1}.` : `${name} starts.`);
+    const { queue, starts } = await post('/api/queue', { run: name });
+    screen.say(starts ? `${name} starts.` : `${name} waits in the queue, place ${queue.runs.indexOf(name) + 1}.`);
   });
 export const leaveQueue = (name) => attempt(() => post('/api/queue/remove', { run: name }));
 export const orderQueue = (runs) => attempt(() => post('/api/queue/order', { runs }));

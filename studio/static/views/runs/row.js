@@ -144,10 +144,11 @@ function renameIn(node, run) {
   const field = h('input', { class: 'text', value: run.name, maxlength: 60, spellcheck: 'false', autocomplete: 'off', 'aria-label': `New name of ${run.name}` });
   let done = false;
   const end = () => {
+    if (!field.isConnected) return; // a field that goes loses the focus, which would end it again
     done = true;
-    field.remove();
     wrong.remove();
     name.hidden = false;
+    field.remove();
     name.focus();
   };
   const keep = async () => {

@@ -3,7 +3,7 @@
 
 import { glyphPath, lookColour, lookLetter, lookName, NEW } from '../../lib/dom.js';
 import { area, ink, rect } from '../../lib/marks.js';
-import { looksOf, state } from '../../lib/store.js';
+import { looksOf, state, viewed } from '../../lib/store.js';
 import { mappedPrompts } from '../map/paint.js';
 import { averaged, mean } from './ranks.js';
 
@@ -16,8 +16,12 @@ export function subject() {
   return state.all ? ranks() : looks();
 }
 
-/** The shares are not those of one iteration, and say so. */
-const last = () => (state.info ? `last ${state.groups * state.info.config.group_size} pictures` : '');
+/** The shares are not those of one iteration, and say of how many pictures they are: at first of fewer. '' if there are none. */
+function pictures(rows) {
+  const drawn = rows.filter((r) => r.iteration <= viewed()).length;
+  const many = Math.min(drawn, state.groups) * (state.info?.config.group_size ?? 0);
+  return many && `${drawn < state.groups ? 'first' : 'last'} ${many} pictures`;
+}
 const smoothed = () => `Each point is the mean of the ${state.groups === 1 ? 'newest iteration' : `last ${state.groups} iterations`} that drew the prompt, so that chance does not make the bands jump.`;
 
 function looks() {
@@ -30,12 +34,14 @@ function looks() {
     opacity,
     mark: (x, y) => area(glyphPath(look, x, y, 4.2), lookColour(look)),
   });
+  const rows = state.rows.filter((r) => r.iteration > 0 && key in r.shares).map((r) => ({ iteration: r.iteration, shares: r.shares[key] }));
+  const said = pictures(rows);
   return {
-    words: last() && `in the ${last()}`,
+    words: said && `in the ${said}`,
     title: smoothed(),
     layers: [...found.map(({ look }) => layer(look, STRONG)), layer(NEW, FAINT)],
     base: found.map((l) => l.share),
-    rows: state.rows.filter((r) => r.iteration > 0 && key in r.shares).map((r) => ({ iteration: r.iteration, shares: r.shares[key] })),
+    rows,
   };
 }
 
@@ -54,8 +60,9 @@ function ranks() {
       mark: (x, y) => (k === most ? area(glyphPath(NEW, x, y, 4.2), fill) : rect(x - 4, y - 4, 8, 8, { fill: ink(fill), 'fill-opacity': grey(k), rx: 1 })),
     };
   };
+  const said = pictures(state.rows.filter((r) => r.iteration > 0));
   return {
-    words: last() && `${last()} each`,
+    words: said && `${said} each`,
     title: `The largest look of each prompt, the second, and so on: letters mean something for one prompt only. ${smoothed()}`,
     layers: Array.from({ length: most + 1 }, layer),
     base: mean([...base.values()], most).slice(0, -1),
