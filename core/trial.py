@@ -147,7 +147,7 @@ class Trial(Worker):
             "kept": self._kept(config, parts["pictures"]),
             "device": f"{kind}, {self.trainer.backbone.arithmetic}",
             "disk": {
-                "checkpoint": _size(self.run.checkpoints) // len(checkpoints.all_of(self.run)), "export": _size(self.run.export),
+                "checkpoint": folder.size(self.run.checkpoints) // len(checkpoints.all_of(self.run)), "export": folder.size(self.run.export),
                 "picture": round(picture), "iteration": round(notes),
             },
         }
@@ -214,10 +214,6 @@ def memory_parts(peak: int, after: dict[str, int], highest: dict[str, int], *, p
         parts["model"] += parts[rest]
         parts[rest] = 0
     return parts
-
-
-def _size(place: Path) -> int:
-    return sum(p.stat().st_size for p in place.rglob("*") if p.is_file())
 
 
 def short(config: RunConfig) -> RunConfig:

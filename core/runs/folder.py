@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,16 @@ def create(path: Path, config: RunConfig) -> Run:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{run.path}: the run folder cannot be written ({reason}). Choose another folder with --run-dir.", "run_dir") from None
     return run
+
+
+def size(place: Path) -> int:
+    """Bytes of all files below `place`."""
+    total = 0
+    for where, _, names in os.walk(place):
+        for name in names:
+            with suppress(OSError):  # an old checkpoint that goes meanwhile
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total
 
 
 def yardstick(run: Run) -> dict[str, float]:

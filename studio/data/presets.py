@@ -13,7 +13,7 @@ from core.config import FIELDS, RunConfig
 from core.errors import UserError
 from core.plan import plan
 from core.presets import load_preset, preset_names, preset_path, preset_words
-from core.runs import folder
+from core.runs import checkpoints, folder
 
 from . import cost, measuring, own_presets
 from .settings import settings
@@ -131,7 +131,7 @@ class Past:
             "parts": m["seconds"],
             "seconds": m["pace"] * config.iterations,
             "base": m["base_picture"] * config.base_pictures * min(config.base_prompts, len(config.prompts)) if trial else None,
-            "disk": cost.disk(config, m["disk"]) if trial else None,
+            "disk": cost.disk(config, m["disk"]) if m["disk"] else None,
             "pictures": cost.pictures(config),
             "fits": fits,
             "remedies": cost.remedies(config, m["memory_parts"], m.get("kept")) if trial and fits is False else [],
@@ -167,7 +167,7 @@ def _measurement(path: str, modified: int, wal: int) -> dict[str, Any] | None:
     run = folder.Run(Path(path))
     with run.database(readonly=True) as db:
         rows = db.rows("SELECT time, seconds, metrics FROM iterations WHERE iteration > 0 ORDER BY iteration DESC LIMIT 50")
-        status = db.status()
+        status, pictures = db.status(), db.row("SELECT count(*) AS n FROM pictures")["n"]
     if len(rows) < _ENOUGH:
         return None
     metrics = [json.loads(r["metrics"]) for r in rows]
@@ -181,7 +181,17 @@ def _measurement(path: str, modified: int, wal: int) -> dict[str, Any] | None:
         "memory_total": status.get("memory_total", 0),
         "iterations": len(rows),
         "at": rows[0]["time"],
+        "disk": _disk(run, pictures),
     }
+
+
+def _disk(run: folder.Run, pictures: int) -> dict[str, int] | None:
+    """Bytes for each picture (with its share of the notes), checkpoint and the LoRA; None before the first checkpoint."""
+    saved = checkpoints.all_of(run)
+    if not saved or not pictures:
+        return None
+    notes = sum(os.path.getsize(file) for file in (run.path / "run.db", run.path / "run.db-wal") if file.exists())
+    return {"picture": notes // pictures, "iteration": 0, "checkpoint": folder.size(run.checkpoints) // len(saved), "export": folder.size(run.export)}
 
 
 def _parts(phases: list[dict[str, float]]) -> dict[str, float] | None:

@@ -80,7 +80,7 @@ def test_of_a_run_that_recorded_no_parts_the_whole_is_said(studio, page):
     page.locator("[data-preset=ddpo]").click()
     memory = page.locator(".bud.memory")
     expect(memory.locator(".value")).to_have_text("3.4 GB", timeout=20000)
-    expect(memory.locator(".whole")).to_have_text("Known as a whole only: the run cats-05 did not record its parts. Measure again shows them.")
+    expect(memory.locator(".whole")).to_have_text("Runs note the peak alone. Measure again shows the four parts.")
     expect(memory.locator("dd").first).to_be_hidden()
     bars = memory.locator(".stack i").evaluate_all("all => all.map((i) => i.getBoundingClientRect().width)")
     assert bars[0] / (bars[0] + bars[-1]) == pytest.approx(3.4 / 8, abs=0.01) and sum(bars[1:-1]) == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from sample_run import write_run
+from saved_run import saved_run
 
 from core.config import RunConfig
 from core.errors import UserError
@@ -233,3 +234,14 @@ def test_at_most_64_pictures_and_few_tries_at_once(monkeypatch):
     last = trying.begin(RunConfig().model_dump(), "cat")
     assert all(p.poll() is not None for p in processes) and list(trying._open) == [last]
     trying.scores(last)
+
+
+def test_a_run_tells_the_disk_that_another_of_its_kind_will_need(tmp_path):
+    run = saved_run(tmp_path / "cats", saved=(10, 20), iterations=20)
+    config = run.config().with_changes(iterations=200, checkpoint_every=10, keep_checkpoints=3)
+    with run.database() as db:
+        made = db.row("SELECT count(*) AS n FROM pictures")["n"]
+        db.row("PRAGMA wal_checkpoint(TRUNCATE)")
+    notes, saved = (sum(f.stat().st_size for f in place) for place in (run.path.glob("run.db*"), run.checkpoints.rglob("*.*")))
+    expected = notes / made * (120 + 200 * 24) + 3 * saved / 2
+    assert presets.Past(tmp_path).of(config)["disk"] == pytest.approx(expected, rel=0.01)

@@ -97,7 +97,7 @@ function drawParts(root, names, m, parts, words, whole, of = 0) {
     sum = parts ? names.reduce((s, [n]) => s + parts[n], 0) : whole || 0;
   $('.lgd', root).hidden = undivided;
   $('.whole', root).hidden = !undivided;
-  say($('.whole', root), undivided ? `Known as a whole only: the run ${m.run} did not record its parts. Measure again shows them.` : '');
+  say($('.whole', root), undivided ? `${root.classList.contains('memory') ? 'Runs note the peak alone' : `The run ${m.run} did not note its parts`}. Measure again shows the four parts.` : '');
   names.forEach(([name, title], i) => {
     const share = parts ? parts[name] : undivided && !i ? sum : 0;
     bars[i].hidden = !share;
@@ -123,7 +123,7 @@ function remedy(r) {
 function provenance(m) {
   const where = 'on this computer',
     disk = m.disk ? ` Disk: about ${bytes(m.disk)}.` : '';
-  if (m.run) return `Measured in ${m.iterations} iterations of the run ${m.run} ${where} (${m.device || 'device unknown'}).`;
+  if (m.run) return `Measured in ${m.iterations} iterations of the run ${m.run} ${where} (${m.device || 'device unknown'}).${disk}`;
   const part = m.fits_with ? ` It ran with ${plain(m.fits_with)} in flight${m.fits_thrifty ? ' and checkpointing' : ''}; the rest is in proportion.` : '';
   return `Measured in ${m.iterations} trial iterations ${where}, ${ago(Date.now() / 1000 - m.at)}.${part}${disk}`;
 }
