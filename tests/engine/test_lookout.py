@@ -132,7 +132,7 @@ def test_without_a_healthy_checkpoint_the_rollback_is_a_pause(new_run, narrow):
 
 def test_a_healthy_checkpoint_is_kept_beyond_the_newest(new_run, narrow):
     narrow({3: 0.5})  # two iterations hold 96 pictures: 0.75 at 3
-    run = new_run(**{**WATCHED, "checkpoint_every": 1, "keep_checkpoints": 2, "group_size": 48, "iterations": 5})
+    run = new_run(**{**WATCHED, "checkpoint_every": 1, "keep_checkpoints": 2, "group_size": 48, "base_pictures": 48, "iterations": 5})
     assert work(run) == 0
     assert checkpoints.all_of(run) == [2, 4, 5]
 

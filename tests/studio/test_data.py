@@ -113,6 +113,10 @@ def test_history_is_a_mean_over_96_pictures(run):
     assert row["base"] == pytest.approx(raw[0]["vendi"])
     shares = np.mean([raw[i]["look_shares"]["0"] for i in (7, 8, 9, 10)], axis=0)
     np.testing.assert_allclose(row["shares"]["0"], shares, atol=1e-5)
+    # the base's shares are its own, and no part of what the first iterations made
+    for n in (0, 1, 2):
+        shares = np.mean([raw[i]["look_shares"]["0"] for i in range(min(n, 1), n + 1)], axis=0)
+        np.testing.assert_allclose(past.rows[n]["shares"]["0"], shares, atol=1e-5)
     assert [r["verdict"] for r in past.rows[:5]] == ["Too early to say"] * 4 + [past.rows[4]["verdict"]]
     page = past.since(27)
     assert [r["iteration"] for r in page["rows"]] == [28, 29, 30] and page["more"] is False
@@ -229,3 +233,12 @@ def test_model_place(tmp_path):
     assert setup.model_place(str(tmp_path)) == {"here": True, "hub": False, "words": "Ready"}
     hub = setup.model_place("nobody/nothing-here")
     assert hub["hub"] and not hub["here"] and "not on this computer" in hub["words"]
+
+
+def test_every_turn_of_a_long_run_is_told(tmp_path):
+    run = write_run(tmp_path / "turned", iterations=4)
+    with run.database() as db:
+        for n in range(120):
+            db.add_event("dial", 1 + n % 4, name="creative_beta", old=n / 1000, new=(n + 1) / 1000)
+    with run.database(readonly=True) as db:
+        assert [t["new"] for t in head.head(run, db)["turns"]][0] == 0.001 and len(head.head(run, db)["turns"]) == 120

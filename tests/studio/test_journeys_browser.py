@@ -113,6 +113,7 @@ def test_the_server_is_killed_and_started_again_while_the_run_goes_on(app, page)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     expect(page.locator("#mm-lost")).to_contain_text("Lost the studio’s server. The run goes on by itself.", timeout=LONG)
+    assert page.evaluate("[document.querySelector('#mm-lost').offsetHeight, document.querySelector('.mm-strip').offsetHeight]") == [52, 52]  # over the strip, over nothing else
     run = folder.Run(app.runs / "survivor")
     seen = len(rows(run))
     end = time.time() + 30

@@ -79,6 +79,13 @@ def test_the_first_start_opens_the_first_step_and_space_walks_to_the_end(studio,
     label = page.locator(".mm-lesson .mm-shares svg[role=img]").get_attribute("aria-label")
     assert int(re.search(r"at iteration (\d+)", label)[1]) < steps[3]["to"]
     expect(page.locator(".mm-lesson .mm-beside svg")).to_have_attribute("aria-label", re.compile(f"reward alone ended with {steps[3]['beside']['path'][-1][1]:.1f}"))
+    # it can stand still on the way, and goes on from there
+    key(page, " ")
+    expect(page.locator("#mm-onward .word")).to_have_text("Go on")
+    stood = page.evaluate("manymodes.state.iteration")
+    key(page, " ")
+    expect(page.locator("#mm-onward .word")).to_have_text("Pause")
+    page.wait_for_function(f"manymodes.state.iteration === {stood} + 1")
     key(page, "ArrowRight")  # on, also while it plays
 
     # the fifth: the schedule map, without and with the leash

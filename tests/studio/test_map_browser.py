@@ -221,6 +221,7 @@ def test_nothing_moves_during_updates_a_full_scrub_and_while_sampling(studio, pa
         assert {r["id"] for r in db.rows("SELECT id FROM pictures WHERE kind = 'sample'")} == set(shown)
     page.locator("#mm-clear").click()
     expect(page.locator(".mm-pictures h2")).to_have_text("Newest pictures")
+    assert "weights after" not in page.locator(".mm-pictures .sub").first.inner_text()
 
     assert page.evaluate(SCRUB) > 20
     page.keyboard.press("f")
@@ -228,6 +229,12 @@ def test_nothing_moves_during_updates_a_full_scrub_and_while_sampling(studio, pa
     page.wait_for_function("manymodes.state.iteration > 4")
     page.keyboard.press("k")
     assert page.evaluate("window.shifts") == []
+
+    # what was asked for is shown, whatever becomes of the page meanwhile
+    page.locator("#mm-sample").click()
+    expect(page.locator("#mm-sample")).to_have_text("Sampling")
+    page.reload()
+    expect(page.locator(".mm-pictures h2")).to_have_text("Sampled now", timeout=20000)
 
 
 def test_sample_now_needs_a_trainer(studio, page):

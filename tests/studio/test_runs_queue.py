@@ -48,6 +48,18 @@ def test_runs_start_one_after_another(studio, put, runner):
     assert runner.look() is None
 
 
+def test_who_queues_is_told_whether_it_starts(studio, put):
+    put("a"), put("b"), put("c")
+    studio.post("queue/hold", held=True)
+    assert studio.post("queue", run="a").json()["starts"] is False  # the queue is held
+    studio.post("queue/remove", run="a")
+    queue.hold(studio.runs, False)
+    assert studio.post("queue", run="a").json()["starts"] is True
+    studio.begin("a")
+    assert studio.post("queue", run="b").json()["starts"] is False  # a is at work
+    assert studio.post("queue", run="c").json()["starts"] is False
+
+
 def test_any_trainer_of_the_folder_holds_the_queue_up(studio, put, runner):
     put("by-hand"), put("waits")
     studio.begin("by-hand")

@@ -264,6 +264,13 @@ def test_no_shortcut_reaches_behind_a_dialog(studio, page):
     assert page.evaluate("manymodes.state.screen") == "live"
     page.keyboard.press("?")
     expect(page.locator("#mm-keys")).to_be_hidden()
+    # nor one of Live what is not on show
+    page.keyboard.press("4")
+    page.wait_for_function("manymodes.state.screen === 'runs'")
+    for key in ("g", "k", "l", "b"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    assert page.evaluate("[manymodes.state.iteration, document.querySelector('#mm-sample').innerText]") == [None, "Sample now"]
     with run.database() as db:
         assert db.pending() == []
 

@@ -6,7 +6,8 @@ import { state, viewed } from '../../lib/store.js';
 import { redraw } from '../live.js';
 
 const L = 16,
-  R = 104,
+  R = 104, // room for the longest words at the end of a line
+  PRESENTED = 132, // the same in the large letters of present mode
   T = 14,
   B = 22;
 
@@ -20,7 +21,7 @@ export function besidePath() {
   );
   const plot = $('.plot', node);
   let other = null;
-  const draw = () => other && state.replay && state.rows.length && plot.replaceChildren(picture(plot.clientWidth, plot.clientHeight, other));
+  const draw = () => other && state.replay && state.rows.length && plot.replaceChildren(picture(plot.clientWidth, plot.clientHeight, other, plot.closest('.presenting') ? PRESENTED : R));
   const later = redraw(plot, 'rows view run theme', draw);
   return {
     node,
@@ -32,20 +33,20 @@ export function besidePath() {
   };
 }
 
-function picture(W, H, { words, path }) {
+function picture(W, H, { words, path }, right) {
   const all = state.rows.map((r) => [r.iteration, r.variety]);
   const mine = all.filter(([iteration]) => iteration <= viewed());
   const base = state.rows[0].base;
   const last = Math.max(all.at(-1)[0], path.at(-1)[0]);
   const top = 1.08 * Math.max(base, ...[...all, ...path].map(([, v]) => v));
-  const X = (t) => L + (t / last) * (W - L - R);
+  const X = (t) => L + (t / last) * (W - L - right);
   const Y = (v) => H - B - (v / top) * (H - T - B);
   const place = ([t, v]) => [X(t), Y(v)];
-  const end = W - R + 8;
+  const end = W - right + 8;
   const [ox, oy] = place(path.at(-1)),
     [x, y] = place(mine.at(-1));
-  let s = stroke(`M${L} ${H - B}H${W - R}`, '--line') + stroke(`M${L} ${Y(base)}H${W - R}`, '--base', 1.25, { 'stroke-dasharray': '3 3' });
-  s += text(end, Y(base) + 4, `base ${fixed(base, 1)}`, 'start', 'm') + text(L, H - 6, 0) + text(W - R, H - 6, last, 'end');
+  let s = stroke(`M${L} ${H - B}H${W - right}`, '--line') + stroke(`M${L} ${Y(base)}H${W - right}`, '--base', 1.25, { 'stroke-dasharray': '3 3' });
+  s += text(end, Y(base) + 4, `base ${fixed(base, 1)}`, 'start', 'm') + text(L, H - 6, 0) + text(W - right, H - 6, last, 'end');
   s += stroke(through(path.map(place)), '--text-3', 1.8, { 'stroke-dasharray': '0.1 4', 'stroke-linecap': 'round' });
   s += dot(ox, oy, 3, { fill: ink('--panel'), stroke: ink('--text-3'), 'stroke-width': 1.4 }) + text(ox + 8, oy + 4, `${words} ${fixed(path.at(-1)[1], 1)}`, 'start', 'm');
   s += stroke(through(mine.map(place)), '--ink', 2) + dot(x, y, 4.5, { fill: ink('--ink'), stroke: ink('--panel'), 'stroke-width': 1.5 });

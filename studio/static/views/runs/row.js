@@ -143,9 +143,10 @@ function renameIn(node, run) {
   const wrong = h('p', { class: 'wrong', role: 'alert' });
   const field = h('input', { class: 'text', value: run.name, maxlength: 60, spellcheck: 'false', autocomplete: 'off', 'aria-label': `New name of ${run.name}` });
   let done = false;
+  let ended = false;
   const end = () => {
-    if (!field.isConnected) return; // a field that goes loses the focus, which would end it again
-    done = true;
+    if (ended) return; // a field that goes loses the focus, which would end it again
+    ended = done = true;
     wrong.remove();
     name.hidden = false;
     field.remove();
