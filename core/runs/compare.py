@@ -30,6 +30,7 @@ from safetensors.numpy import load_file
 from ..config import ROOT
 from ..errors import UserError
 from . import checkpoints
+from .database import to_wal
 from .folder import Run, worker_process
 
 MEASURED = 48  # pictures a side behind every measure, seeds 0 to 47; Vendi depends on the number, so it is always the same
@@ -119,11 +120,11 @@ class Store:
             if readonly and not fresh:
                 self._db.execute("SELECT id FROM pictures LIMIT 1")  # opening is lazy: a file that is no compare.db shows here
                 return
-            self._db.execute("PRAGMA journal_mode=WAL")
+            to_wal(self._db)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
             if fresh:  # a run of the same name may have been here before: its numbers must not come again
-                self._write("INSERT INTO sqlite_sequence (name, seq) VALUES ('pictures', ?)", time.time_ns() // 1_000_000)
+                self._write("INSERT INTO sqlite_sequence (name, seq) SELECT 'pictures', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'pictures')", time.time_ns() // 1_000_000)
         except sqlite3.Error as error:
             raise UserError(f"{file}: pictures cannot be kept here ({error}). Check the folder's permissions and free space.") from None
 

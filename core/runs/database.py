@@ -63,6 +63,23 @@ def _to_read(path: Path) -> sqlite3.Connection:
         return opened("mode=ro&immutable=1")
 
 
+def to_wal(db: sqlite3.Connection, patience: float = 10.0) -> None:
+    """Readers and a writer beside each other from now on. Raises sqlite3.OperationalError.
+
+    The change needs the file for itself, and SQLite does not wait for that as it waits otherwise: of two that open a new file at once, one
+    would fail ("database is locked").
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
 class Database:
     """One connection to a run.db. Safe to share between threads of a process (one lock)."""
 
@@ -76,7 +93,7 @@ class Database:
                 self._db = _to_read(self.path)
             else:
                 self._db = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
-                self._db.execute("PRAGMA journal_mode=WAL")
+                to_wal(self._db)
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.executescript(SCHEMA)
         except sqlite3.Error as error:

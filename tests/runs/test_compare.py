@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -205,3 +206,26 @@ def test_ending_a_sampler_ends_its_process(run, store):
     assert process.stdout.readline()
     assert compare.end_sampler(run) and process.wait(5) is not None
     assert store.sampler()["state"] == "ended" and not compare.end_sampler(run)
+
+
+def test_many_may_open_a_new_store_at_once(run):
+    """Two tabs on Compare, say: SQLite does not wait when it is to change to its write-ahead log."""
+    for _ in range(4):
+        compare.path(run).unlink(missing_ok=True)
+        together, failures = threading.Barrier(8), []
+
+        def opening():
+            together.wait()
+            try:
+                compare.Store(run).close()
+            except UserError as error:
+                failures.append(str(error))
+
+        threads = [threading.Thread(target=opening) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        with compare.Store(run) as store:
+            assert store._db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'pictures'").fetchone()[0] == 1
