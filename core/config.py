@@ -249,6 +249,11 @@ def _clash(config: RunConfig) -> str | None:
     return None
 
 
+def fewest_base_pictures(group_size: int) -> int:
+    """As few base pictures as looks can be found in, and a whole group."""
+    return max(24, group_size)
+
+
 def window_at(config: RunConfig, iteration: int, start: int | None = None) -> Window:
     """The window of iteration `iteration` (0-based); `start` is the choice of hrf_dynamic, step 0 until it is made. Raises ValueError."""
     c = config

@@ -28,7 +28,7 @@ import torch
 
 from .backbones import checkpointing
 from .backbones.device import choose_device
-from .config import RunConfig, build, load
+from .config import RunConfig, build, fewest_base_pictures, load
 from .control import memory, peak_memory
 from .errors import UserError
 from .loading import build_trainer
@@ -219,7 +219,7 @@ def memory_parts(peak: int, after: dict[str, int], highest: dict[str, int], *, p
 def short(config: RunConfig) -> RunConfig:
     """The same work three times, after as few base pictures as looks can be found in; no alarm may pause it."""
     quiet = {"alarm_pause": None, "alarm_action": "none"}
-    return config.with_changes(iterations=ITERATIONS, base_pictures=24, base_prompts=1, checkpoint_every=ITERATIONS, keep_checkpoints=1, **quiet)
+    return config.with_changes(iterations=ITERATIONS, base_pictures=fewest_base_pictures(config.group_size), base_prompts=1, checkpoint_every=ITERATIONS, keep_checkpoints=1, **quiet)
 
 
 def measure(config: RunConfig, place: Path, tell=lambda words: None) -> dict[str, Any]:

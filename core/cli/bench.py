@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..config import ROOT, parse_assignments
+from ..config import ROOT, fewest_base_pictures, parse_assignments
 from ..errors import UserError
 from ..presets import load_preset, preset_names
 from ..runs import folder
@@ -53,7 +53,7 @@ def presets(args: argparse.Namespace) -> int:
         for name in preset_names(group):
             with tempfile.TemporaryDirectory() as scratch:
                 run = folder.Run(Path(scratch) / "bench")
-                settings = {"iterations": args.iterations + 1, "base_pictures": 24, "checkpoint_every": 100_000}
+                settings = {"iterations": args.iterations + 1, "base_pictures": fewest_base_pictures(load_preset(name).group_size), "checkpoint_every": 100_000}
                 command = [sys.executable, "-m", "core", "train", name, "--run-dir", str(run.path), "--no-map"]
                 command += [f"--set={key}={value}" for key, value in settings.items()]
                 done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -68,7 +68,8 @@ def presets(args: argparse.Namespace) -> int:
 
 
 def iteration(args: argparse.Namespace) -> int:
-    config = load_preset(args.preset).with_changes(**parse_assignments(args.assignments)).with_changes(iterations=args.iterations + 1, base_pictures=24, checkpoint_every=100_000)
+    config = load_preset(args.preset).with_changes(**parse_assignments(args.assignments))
+    config = config.with_changes(iterations=args.iterations + 1, base_pictures=fewest_base_pictures(config.group_size), checkpoint_every=100_000)
     check_before_loading(config)
     import numpy as np
     import torch

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core import trial
-from core.config import build
+from core.config import RunConfig, build
 from core.ranks import Ranks
 from core.training import Trainer
 from studio.data import cost
@@ -136,3 +136,8 @@ def test_a_phase_is_weighed_from_where_it_began():
     meter.enter("update")
     meter.enter("rollout")
     assert meter.before == {"rollout": 10, "update": 30}
+
+
+def test_a_large_group_has_base_pictures_to_be_compared_with():
+    for size, expected in ((8, 24), (24, 24), (64, 64)):
+        assert trial.short(RunConfig(group_size=size)).base_pictures == expected
