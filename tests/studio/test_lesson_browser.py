@@ -72,6 +72,7 @@ def test_the_first_start_opens_the_first_step_and_space_walks_to_the_end(studio,
     expect(dials).to_have_text([f"{d['old']:.{d['digits']}f}" for d in steps[3]["dials"]])
     expect(page.locator(".mm-lesson .mm-dials input:enabled")).to_have_count(0)
     page.wait_for_function(f"manymodes.state.head?.newest === {steps[3]['until']} && !manymodes.state.head.turns.length")
+    expect(page.locator(".mm-lesson .mm-shares .sub").first).to_have_text("")  # of no pictures nothing is said
     key(page, " ")
     expect(dials).to_have_text([f"{d['new']:.{d['digits']}f}" for d in steps[3]["dials"]], timeout=20000)
     page.wait_for_function(f"manymodes.state.head.newest === {steps[3]['to']}")

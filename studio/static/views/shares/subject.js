@@ -20,7 +20,7 @@ export function subject() {
 function pictures(rows) {
   const drawn = rows.filter((r) => r.iteration <= viewed()).length;
   const many = Math.min(drawn, state.groups) * (state.info?.config.group_size ?? 0);
-  return many && `${drawn < state.groups ? 'first' : 'last'} ${many} pictures`;
+  return many ? `${drawn < state.groups ? 'first' : 'last'} ${many} pictures` : '';
 }
 const smoothed = () => `Each point is the mean of the ${state.groups === 1 ? 'newest iteration' : `last ${state.groups} iterations`} that drew the prompt, so that chance does not make the bands jump.`;
 
