@@ -68,6 +68,8 @@ def main(folder: Path) -> None:
                         db.add_event("dial", iteration + 1, name=name, old=dials.get(name, getattr(config, name)), new=value)
                         dials[name] = value
                 if kind == "sample":
+                    if state == "paused":
+                        continue  # as the trainer does
                     prompt = body["prompt"]
                     made = worlds[prompt].pictures("sample", iteration, prompt, config.group_size, laid_out=False)
                     db.add_pictures(made)

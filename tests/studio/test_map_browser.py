@@ -230,11 +230,23 @@ def test_nothing_moves_during_updates_a_full_scrub_and_while_sampling(studio, pa
     page.keyboard.press("k")
     assert page.evaluate("window.shifts") == []
 
-    # what was asked for is shown, whatever becomes of the page meanwhile
+    # what was asked for is shown, whatever becomes of the page before and after it is there
+    page.locator("#mm-pause").click()
+    expect(page.locator("#mm-pause")).to_have_text("Resume", timeout=8000)
     page.locator("#mm-sample").click()
     expect(page.locator("#mm-sample")).to_have_text("Sampling")
     page.reload()
+    expect(page.locator("#mm-sample")).to_have_text("Sampling", timeout=20000)
+    expect(page.locator(".mm-pictures h2")).to_have_text("Pictures")
+    page.locator("#mm-pause").click()
+    expect(page.locator(".mm-pictures h2")).to_have_text("Sampled now", timeout=8000)
+    page.reload()
     expect(page.locator(".mm-pictures h2")).to_have_text("Sampled now", timeout=20000)
+    expect(page.locator("#mm-sample")).to_have_text("Sample now")
+    page.locator("#mm-clear").click()
+    page.reload()
+    expect(page.locator(".mm-pictures .tile").first).to_be_visible(timeout=20000)
+    expect(page.locator(".mm-pictures h2")).to_have_text("Pictures")
 
 
 def test_sample_now_needs_a_trainer(studio, page):

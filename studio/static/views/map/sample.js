@@ -8,16 +8,18 @@ import { turnable } from '../dials/turning.js';
 export function sampler(changed, told) {
   const word = h('span', {}, 'Sample now');
   const node = h('button', { class: 'btn sm', id: 'mm-sample', onclick: ask }, icon('camera', 14), word);
-  let shown = null;
-  /** {prompt, command} of the run on show, while it is not answered; a reload of the page does not forget it. */
+  let shown = null; // {run, command, iteration, prompt, pictures}
+  /** {prompt, command, done} of a run: what was asked for, until it is cleared; a reload of the page does not forget it. */
   const keyOf = (run) => `manymodes.sample.${run}`;
   const asked = () => JSON.parse(sessionStorage.getItem(keyOf(state.run)));
+  const note = (run, what) => (what ? sessionStorage.setItem(keyOf(run), JSON.stringify(what)) : sessionStorage.removeItem(keyOf(run)));
+  const waits = () => asked()?.done === false;
 
   async function ask() {
     const { run, prompt } = state;
     try {
       const answer = await command({ kind: 'sample', prompt });
-      sessionStorage.setItem(keyOf(run), JSON.stringify({ prompt, command: answer.command }));
+      note(run, { prompt, command: answer.command, done: false });
       told(state.head?.state === 'paused' ? 'Paused: samples once it resumes.' : 'Samples after this step.');
     } catch (problem) {
       told(problem.message);
@@ -29,32 +31,36 @@ export function sampler(changed, told) {
     draw();
     const { run } = state,
       mine = asked();
-    if (!mine) return;
+    if (!mine || mine.command === shown?.command) return;
     // a run of the same name that was made anew knows nothing of it
     const answer = await get(runPath(`sampled/${mine.command}`)).catch((problem) => (problem.status === 400 ? { answer: problem.message } : null));
-    if (!answer?.answer || run !== state.run || asked()?.command !== mine.command) return;
-    const { prompt } = mine;
-    sessionStorage.removeItem(keyOf(run));
+    if (!answer?.answer || run !== state.run || asked()?.command !== mine.command || mine.command === shown?.command) return;
     if (answer.answer === 'ok') {
-      shown = { ...answer, prompt };
-      told(`Pictures with the weights after iteration ${answer.iteration}.`);
+      shown = { ...answer, ...mine, run };
+      note(run, { ...mine, done: true });
+      if (!mine.done) told(`Pictures with the weights after iteration ${answer.iteration}.`);
       changed();
-    } else told(answer.answer);
+    } else {
+      note(run, null);
+      if (!mine.done) told(answer.answer);
+    }
     draw();
   }
 
   function draw() {
     const able = turnable() && state.head.newest >= 0;
-    node.disabled = !able || asked() !== null;
+    node.disabled = !able || waits();
     node.title = able ? 'Pictures with the weights of this moment  G' : state.head?.watched ? 'This run is driven elsewhere.' : 'Needs a trainer. Start or resume the run.';
-    say(word, asked() ? 'Sampling' : 'Sample now');
+    say(word, waits() ? 'Sampling' : 'Sample now');
   }
   function clear() {
+    if (!waits()) note(state.run, null);
     shown = null;
     changed();
   }
   on('head', look);
   on('run', () => {
+    if (shown && shown.run !== state.run && JSON.parse(sessionStorage.getItem(keyOf(shown.run)))?.done) note(shown.run, null); // left on purpose
     shown = null;
     draw();
   });
