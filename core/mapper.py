@@ -1,6 +1,6 @@
 """Lays out the UMAP of a run beside the training: `python -m core.mapper RUN_DIR`, one process, low priority.
 
-UMAP compiles for seconds and its fit is slow, so it never runs in the trainer or in the studio. This process reads
+UMAP compiles for seconds on a new machine and its fit is slow, so it never runs in the trainer or in the studio. This process reads
 pictures from the run's database and writes only their umap_x and umap_y. If it fails, the studio stays on PCA.
 """
 

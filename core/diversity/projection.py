@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +54,26 @@ class Pca:
         return cls(arrays["mean"], arrays["axes"], arrays["offset"], float(arrays["scale"]))
 
 
+def _keep_compiled() -> None:
+    """Let later processes load what UMAP compiles, as it does for pynndescent only: else each run would compile for some 14 seconds anew.
+
+    Numba keeps it beside the package, or in the user's cache folder, and compiles again for another processor, numba or umap.
+    """
+    from numba.core.dispatcher import Dispatcher
+    from umap import layouts, umap_, utils
+
+    for function in (f for module in (layouts, umap_, utils) for f in vars(module).values() if isinstance(f, Dispatcher)):
+        if function.stats.cache_path is None:
+            with suppress(RuntimeError):  # neither folder can be written
+                function.enable_caching()
+
+
 @dataclass(frozen=True)
 class UmapMap:
     """UMAP of the base (McInnes et al. 2018, arXiv 1802.03426), scaled like Pca. One thread and a seed: reproducible.
 
     Features are of unit length, where Euclidean order is cosine order. `base` (N, 2) float32 holds the fitted pictures.
-    The first fit and the first transform of a process compile for seconds.
+    The first fit and the first transform on a machine compile for seconds.
     """
 
     model: Any
@@ -71,8 +86,9 @@ class UmapMap:
         """Fit on base features (N, F), N >= 5."""
         if len(features) < 5:
             raise ValueError(f"UMAP needs at least 5 pictures, got {len(features)}")
-        import umap  # compiles on import and on first use
+        import umap
 
+        _keep_compiled()
         model = umap.UMAP(n_neighbors=min(15, len(features) - 1), random_state=seed, transform_seed=seed, n_jobs=1)
         placed = model.fit_transform(np.asarray(features, dtype=np.float32))
         offset, scale = _frame(placed)
