@@ -55,13 +55,14 @@ def test_a_real_run_is_started_watched_killed_resumed_turned_and_stopped(studio,
     page.get_by_label("Steps", exact=True).fill("4")
     page.locator("summary", has_text="Saving").click()
     page.get_by_label("Checkpoint every").fill("2")
+    page.get_by_label("Base pictures").fill("40")
     page.keyboard.press("Control+Enter")
 
     # base pictures are counted, then the run's own arrive
     expect(page.locator("#mm-state")).to_contain_text("Running", timeout=MINUTES)
     expect(page.locator(".mm-pictures .sub").first).to_contain_text(re.compile("iteration [1-9]"), timeout=MINUTES)
     expect(page.locator(".mm-pictures .tile")).to_have_count(8, timeout=MINUTES)
-    page.wait_for_function("manymodes.mapDrawn.dots > 120", timeout=MINUTES)
+    page.wait_for_function("manymodes.mapDrawn.dots > 56", timeout=MINUTES)
 
     # killed: every finished iteration is there, those after the checkpoint are made once more and come out the same
     run = folder.Run(studio.runs / "real")
