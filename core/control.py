@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
-import psutil
-
 from .config import FIELDS, LIVE, RunConfig
 from .errors import UserError
+from .footprint import memory
 from .runs.database import Database
 from .runs.heart import Heart
 
@@ -105,27 +103,3 @@ class Control:
     def take_samples(self) -> list[tuple[int, dict]]:
         """Waiting requests for pictures: (command id, body)."""
         return [(command, body) for command, kind, body in self.db.pending() if kind == "sample"]
-
-
-def memory(device_type: str) -> tuple[int, int]:
-    """(used, total) bytes: of the GPU if there is one, otherwise resident memory of this process and the computer's RAM."""
-    if device_type == "cuda":
-        import torch
-
-        free, total = torch.cuda.mem_get_info()
-        return total - free, total
-    return psutil.Process().memory_info().rss, psutil.virtual_memory().total
-
-
-def peak_memory(device_type: str) -> int:
-    """Bytes at the peak since the process began."""
-    if device_type == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_reserved()
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource  # there is none on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -8,7 +8,7 @@ import diffusers
 import torch
 import transformers
 
-from .backbones import hub
+from .backbones import hub, parts
 from .backbones.base import Backbone
 from .backbones.ddpm import DDPM
 from .backbones.names import check_kind, check_model, load_path
@@ -65,10 +65,20 @@ def hush() -> None:
         library.utils.logging.set_verbosity_error()
 
 
-def build_trainer(config: RunConfig, *, arithmetic: str | None = None, loaded: Callable[[str], None] = lambda part: None) -> Trainer:
-    """Load the model, the rewards and the likeness measure of `config`; `loaded` hears of each, "model" and "judges". Raises UserError."""
+def build_trainer(
+    config: RunConfig,
+    *,
+    arithmetic: str | None = None,
+    part: Callable[[int, int], None] = lambda number, of: None,
+    loaded: Callable[[str], None] = lambda what: None,
+) -> Trainer:
+    """Load the model, the rewards and the likeness measure of `config`. Raises UserError.
+
+    part(1, 2, ... of how many): hears of each part of the model before it is loaded. loaded: of what is there, "model" and "judges".
+    """
     hush()
-    backbone = load_backbone(config, arithmetic=arithmetic)
+    with parts.heard(part):
+        backbone = load_backbone(config, arithmetic=arithmetic)
     loaded("model")
     rewards, likeness = load_rewards(config, backbone.device), load_perceptual(config, backbone.device)
     loaded("judges")

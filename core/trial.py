@@ -23,13 +23,12 @@ from typing import Any
 if __name__ == "__main__":  # as in core.__main__, so that a trial is as fast as the run
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-import psutil
 import torch
 
 from .backbones import checkpointing
 from .backbones.device import choose_device
 from .config import RunConfig, build, fewest_base_pictures, load
-from .control import memory, peak_memory
+from .footprint import in_use, memory, peak_memory
 from .errors import UserError
 from .loading import build_trainer
 from .presets import load_preset
@@ -47,19 +46,18 @@ class Meter:
     """Bytes in use: after each part was loaded, and the highest of every phase. GPU allocations, or resident memory."""
 
     def __init__(self, device_type: str):
-        self.cuda = device_type == "cuda"
+        self.device_type, self.cuda = device_type, device_type == "cuda"
         self.after: dict[str, int] = {}
         self.highest: dict[str, int] = {}
         self.before: dict[str, int] = {}  # a phase, when it was entered first
         self.phase = "loading"
         self._over = threading.Event()
-        self._process = psutil.Process()
         self._watch = threading.Thread(target=self._look, daemon=True)
         if not self.cuda:
             self._watch.start()
 
     def now(self) -> int:
-        return torch.cuda.memory_allocated() if self.cuda else self._process.memory_info().rss
+        return in_use(self.device_type)
 
     def loaded(self, part: str) -> None:
         self.after[part] = self.now()
@@ -95,7 +93,7 @@ class Trial(Worker):
 
     def _build(self, config: RunConfig, arithmetic: str | None) -> Trainer:
         self.tell("Loading the model")
-        trainer = build_trainer(config, arithmetic=arithmetic, loaded=self.meter.loaded)
+        trainer = build_trainer(config, arithmetic=arithmetic, part=lambda n, of: self.tell(f"Loading the model ({n} of {of} parts)"), loaded=self.meter.loaded)
         trainer.entering = self._entering
         self._entering("base")
         return trainer

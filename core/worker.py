@@ -24,13 +24,15 @@ from tqdm import tqdm
 
 from . import base
 from .backbones.device import free_memory
+from .batch import in_flight
 from .comparing import Gap
 from .config import ROOT, RunConfig
-from .control import Control, Stopped, peak_memory
+from .control import Control, Stopped
 from .diversity.distance import pairwise
 from .diversity.metrics import base_scale
 from .errors import UserError
 from .follower import Build, Iterate
+from .footprint import in_use, peak_memory
 from .loading import build_trainer
 from .lookout import Lookout
 from .pictures import picture_rows
@@ -54,6 +56,7 @@ class Worker:
         self.prompts: dict[int, base.PromptBase] = {}
         self._commit_seconds = 0.0  # of the last iteration's transaction
         self._warned = False
+        self._resting = 0  # bytes in use before the phase under way
         self.successor: folder.Run | None = None  # the branch that goes on instead of this run
 
     def carry_out(self) -> int:
@@ -142,11 +145,20 @@ class Worker:
             raise KeyboardInterrupt
 
     def _build(self, config: RunConfig, arithmetic: str | None) -> Trainer:
-        return build_trainer(config, arithmetic=arithmetic, loaded=self._loaded)
+        def part(number: int, of: int) -> None:
+            self.db.set_status(message=f"Loading {model_title(config)} ({number} of {of} parts)")
 
-    def _loaded(self, part: str) -> None:
-        if part == "model":
-            self.db.set_status(message="Loading the rewards and the likeness measure")
+        def loaded(what: str) -> None:
+            if what == "model":
+                self.db.set_status(message="Loading the rewards and the likeness measure")
+
+        trainer = build_trainer(config, arithmetic=arithmetic, part=part, loaded=loaded)
+        trainer.entering = self._entering
+        return trainer
+
+    def _entering(self, phase: str) -> None:
+        """What is in use before a phase of an iteration is there with fewer pictures too."""
+        self._resting = in_use(self.trainer.backbone.device.type)
 
     def _turn_again(self) -> None:
         """Dials that were turned after the checkpoint from which this run goes on, in force from its next iteration."""
@@ -325,13 +337,13 @@ class Worker:
             message, remedy, code = str(error), "", 2
             why = {"reason": "setting"}
         elif out_of_memory(error):
-            fewer = self.config.micro_batch // 2
+            fewer, saving = self._fewer()
             thrifty = self.config.gradient_checkpointing
             remedy = "Start again with smaller pictures or a smaller model." if thrifty else "Turn on checkpointing (gradient_checkpointing=true)."
             if fewer:
-                remedy = f"Continue with {fewer} pictures in flight (micro_batch={fewer})."
+                remedy = f"Continue with {fewer} picture{'s' if fewer > 1 else ''} in flight (micro_batch={fewer})."
             message, code = f"Ran out of memory{self._doing()}{where}{safe}", 2
-            why = {"reason": "memory", "fewer": fewer, "thrifty": thrifty}
+            why = {"reason": "memory", "fewer": fewer, "saving": saving, "thrifty": thrifty}
         elif _unwritable(error):
             message, remedy, code = f"The run folder cannot be written ({_unwritable(error)}){where}{safe}", "Free some space or fix the folder, then resume.", 2
             why = {"reason": "disk"}
@@ -347,10 +359,23 @@ class Worker:
             print(f"(the database did not take the last words: {second})", file=sys.stderr)
         return code
 
+    def _phase(self) -> str:
+        """The part of an iteration that failed, or '' before and between them."""
+        return self.trainer.phase if hasattr(self, "trainer") else ""
+
     def _doing(self) -> str:
-        """Which part of an iteration failed, or '' before and between them."""
-        phase = self.trainer.phase if hasattr(self, "trainer") else ""
-        return f" while {_PHASES[phase]}" if phase in _PHASES else ""
+        return f" while {_PHASES[self._phase()]}" if self._phase() in _PHASES else ""
+
+    def _fewer(self) -> tuple[int, int]:
+        """(micro_batch that halves what went through the model when memory ran out, or 0; bytes that this saves at least, or 0 if unknown).
+
+        What the failed part held is still there: the error's frames name it.
+        """
+        if self._phase() not in ("rollout", "update"):
+            return self.config.micro_batch // 2, 0
+        now = in_flight(self.config, self.ranks.count)
+        taken = in_use(self.trainer.backbone.device.type) - self._resting
+        return now // 2, round(max(taken, 0) * (1 - now // 2 / now))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from core.batch import in_flight, pictures
 from core.config import RunConfig
 from core.plan import plan
 
@@ -46,19 +47,6 @@ def key(config: RunConfig) -> tuple[str, ...]:
     planned = plan(config, 1)
     asked = len(planned.trained) if config.pull > 0 else sum(weight > 0 for weight in planned.leash)
     return (*(repr(sorted(config.rewards) if name == "rewards" else getattr(config, name)) for name in COST), repr(asked))
-
-
-def pictures(config: RunConfig) -> int:
-    """Pictures of one iteration: P G, times the anchors of HRF."""
-    anchors = config.hrf_anchors_per_prompt if config.window.startswith("hrf") else 1
-    return config.prompts_per_iteration * config.group_size * anchors
-
-
-def in_flight(config: RunConfig) -> int:
-    """Most pictures that go through the model at once while learning: an update's share of the batch, at most micro_batch."""
-    updates = min(config.updates_per_iteration, config.group_size)
-    share = math.ceil(config.group_size / updates) * pictures(config) // config.group_size
-    return min(config.micro_batch, share)
 
 
 def disk(config: RunConfig, sizes: dict[str, int]) -> int:

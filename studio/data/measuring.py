@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.batch import in_flight
 from core.config import ROOT, RunConfig
 from core.errors import UserError
 from core.runs import folder
@@ -72,7 +73,7 @@ class Job:
                 break
             if not told["memory"]:
                 raise UserError(told["error"], told.get("field"))
-            fewer = cost.in_flight(trying) // 2
+            fewer = in_flight(trying) // 2
             if not fewer and trying.gradient_checkpointing:
                 raise UserError("This needs more memory than there is, even with one picture in flight and checkpointing. Use a smaller model or smaller pictures.", "model")
             trying = trying.with_changes(**({"micro_batch": fewer} if fewer else {"gradient_checkpointing": True}))

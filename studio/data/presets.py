@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from core.batch import pictures
 from core.config import FIELDS, RunConfig
 from core.errors import UserError
 from core.plan import plan
@@ -132,7 +133,7 @@ class Past:
             "seconds": m["pace"] * config.iterations,
             "base": m["base_picture"] * config.base_pictures * min(config.base_prompts, len(config.prompts)) if trial else None,
             "disk": cost.disk(config, m["disk"]) if m["disk"] else None,
-            "pictures": cost.pictures(config),
+            "pictures": pictures(config),
             "fits": fits,
             "remedies": cost.remedies(config, m["memory_parts"], m.get("kept")) if trial and fits is False else [],
         }

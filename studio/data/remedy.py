@@ -46,18 +46,19 @@ def next_beta(config: RunConfig) -> float | None:
 
 def after_failure(run: Run, db: Database, state: str) -> dict[str, Any] | None:
     """{"reason": memory, disk, number, setting, fault or died, "saved": newest checkpoint or 0, "changes": settings with which
-    to go on, "checkpointing": whether that is still to be turned on}; None if the run did not fail.
+    to go on, "saving": bytes of memory that these save at least, 0 if unknown, "checkpointing": whether that is still to be turned on};
+    None if the run did not fail.
     """
     if state not in ("failed", "died"):
         return None
     saved = checkpoints.all_of(run)
-    told = {"reason": state if state == "died" else "fault", "saved": saved[-1] if saved else 0, "changes": {}, "checkpointing": False}
+    told = {"reason": state if state == "died" else "fault", "saved": saved[-1] if saved else 0, "changes": {}, "saving": 0, "checkpointing": False}
     if state == "failed":
         events = [e for e in db.events() if e["kind"] == "failure"]
         why = events[-1] if events else {}
         told["reason"] = why.get("reason", "fault")
         if why.get("fewer"):
-            told["changes"] = {"micro_batch": why["fewer"]}
+            told["changes"], told["saving"] = {"micro_batch": why["fewer"]}, why.get("saving", 0)
         told["checkpointing"] = why.get("thrifty") is False
         if why.get("rate"):
             told["changes"] = {"learning_rate": why["rate"]}

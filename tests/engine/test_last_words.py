@@ -51,6 +51,23 @@ def test_out_of_memory_names_what_to_do(new_run, at_iteration, error, capsys):
     assert capsys.readouterr().err == f"{told['message']} {told['remedy']}\n"
 
 
+def test_out_of_memory_while_learning_halves_what_was_in_flight_and_says_what_that_saves(new_run, at_iteration, monkeypatch):
+    """micro_batch allows 24, but two updates of 8 pictures put 4 in flight: 12 would change nothing."""
+    plain, held = training.clipped_objective, 300_000_000
+
+    def broken(*args, **options):
+        graph = torch.ones(held // 4)  # what the backward pass would need, still held as the error goes up
+        raise MemoryError(plain(*args, **options), graph.sum())
+
+    run = new_run(group_size=8, updates_per_iteration=2, micro_batch=24)
+    at_iteration(3, lambda: monkeypatch.setattr(training, "clipped_objective", broken))
+    assert work(run) == 2
+    assert status(run)["remedy"] == "Continue with 2 pictures in flight (micro_batch=2)."
+    (failure,) = events(run, "failure")
+    assert (failure["reason"], failure["fewer"]) == ("memory", 2)
+    assert 0.5 * held < failure["saving"] < 0.8 * held, failure
+
+
 @pytest.mark.parametrize(("part", "doing"), [("Trainer.sample", "making pictures"), ("Trainer.decode", "decoding pictures"), ("clipped_objective", "learning")])
 def test_out_of_memory_says_during_what(new_run, at_iteration, monkeypatch, part, doing):
     def broken(*_, **__):

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from core import trial
+from core.batch import in_flight, pictures
 from core.config import RunConfig, build
 from core.ranks import Ranks
 from core.training import Trainer
-from studio.data import cost
 
 
 def row(iteration: int, **seconds: float) -> dict:
@@ -58,7 +58,7 @@ def test_a_trial_measures_the_real_loop_and_leaves_nothing(settings, tmp_path):
     config = settings(iterations=50, prompts_per_iteration=2, micro_batch=3, lora_rank=4)
     told = trial.measure(config, tmp_path, said.append)["measured"]
     assert said == [
-        "Loading the model", "Making 24 base pictures", "Trial iteration 1 of 3", "Trial iteration 2 of 3", "Trial iteration 3 of 3"
+        "Loading the model", *(f"Loading the model ({part} of 7 parts)" for part in range(1, 8)), "Making 24 base pictures", "Trial iteration 1 of 3", "Trial iteration 2 of 3", "Trial iteration 3 of 3"
     ]  # fmt: skip
     assert told["iterations"] == 3 and told["device"] == "cpu, float32"
     assert sum(told["seconds"].values()) == pytest.approx(told["pace"]) and min(told["seconds"].values()) > 0
@@ -98,8 +98,8 @@ def test_the_studio_counts_pictures_in_flight_as_the_trainer_does(settings, chan
     config = build({**settings().model_dump(), **changes})
     trainer = Trainer.__new__(Trainer)
     trainer.config, trainer.ranks = config, Ranks()
-    updates = trainer._updates(cost.pictures(config) // config.group_size, config.group_size)
-    assert max(len(rows) for update in updates for rows in update) == cost.in_flight(config)
+    updates = trainer._updates(pictures(config) // config.group_size, config.group_size)
+    assert max(len(rows) for update in updates for rows in update) == in_flight(config)
 
 
 def test_memory_that_others_had_given_back_is_no_less_than_nothing():

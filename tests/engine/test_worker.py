@@ -21,6 +21,7 @@ from core.config import ROOT
 from core.errors import UserError
 from core.runs import checkpoints, folder
 from core.runs.database import Database, unpack
+from core.runs.lora_header import model_title
 
 pytestmark = pytest.mark.usefixtures("prompt_answers")
 
@@ -237,3 +238,18 @@ def test_an_interrupt_while_an_iteration_is_written_comes_after_it(new_run, monk
     told = status(run)
     assert told["state"] == "stopped" and told["message"] == "Stopped at 2 from the keyboard."
     assert checkpoints.all_of(run) == [2] and [row["iteration"] for row in metrics(run)] == [0, 1, 2]
+
+
+def test_while_it_loads_it_says_which_part_of_what(new_run, monkeypatch):
+    said, plain = [], Database.set_status
+
+    def heard(self, **values):
+        said.append(values.get("message"))
+        plain(self, **values)
+
+    monkeypatch.setattr(Database, "set_status", heard)
+    run = new_run(iterations=1)
+    assert work(run) == 0
+    title = model_title(run.config())
+    first = [words for words in said if words and words != "Starting the trainer"][:9]
+    assert first == [f"Loading {title}", *(f"Loading {title} ({part} of 7 parts)" for part in range(1, 8)), "Loading the rewards and the likeness measure"]

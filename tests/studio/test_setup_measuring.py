@@ -14,6 +14,7 @@ import pytest
 from sample_run import write_run
 from saved_run import saved_run
 
+from core.batch import in_flight
 from core.config import RunConfig
 from core.errors import UserError
 from core.runs import folder
@@ -52,7 +53,7 @@ def finished(runs: Path) -> dict:
     ],
 )
 def test_pictures_in_flight(changes, expected):
-    assert cost.in_flight(RunConfig(**changes)) == expected
+    assert in_flight(RunConfig(**changes)) == expected
 
 
 def test_disk_in_closed_form():
@@ -75,7 +76,7 @@ def test_remedies_say_what_each_saves():
     for name, r in found.items():  # each one, taken, does what it says
         changed = config.with_changes(**{name: r["to"]})
         if name != "lora_rank":
-            assert 3 * GB * (1 - cost.in_flight(changed) / cost.in_flight(config)) == r["saving"]
+            assert 3 * GB * (1 - in_flight(changed) / in_flight(config)) == r["saving"]
     # with few in flight a smaller group saves nothing, and one picture cannot be halved
     assert [r["field"] for r in cost.remedies(config.with_changes(micro_batch=1), PARTS)] == ["lora_rank"]
     assert cost.remedies(config.with_changes(micro_batch=1), {**PARTS, "gradients": 99 * 10**6}) == []  # 49 MB are not worth a button

@@ -155,7 +155,7 @@ def out_of_memory(studio, name, thrifty=False):
     """A run that failed for want of memory; `thrifty`: although checkpointing was on."""
     run = made(studio, name, iterations=41, state="failed")
     with run.database() as db:
-        db.add_event("failure", 42, reason="memory", fewer=12, thrifty=thrifty)
+        db.add_event("failure", 42, reason="memory", fewer=12, saving=2_400_000_000, thrifty=thrifty)
         db.set_status(message="Ran out of memory, iteration 42. Saved at 40.", remedy="Continue with 12 pictures in flight (micro_batch=12).", details="<i>x</i>")
     return run
 
@@ -165,7 +165,7 @@ def test_out_of_memory_goes_on_with_fewer_pictures_in_flight(studio, page):
     look(page, studio, run)
     expect(page.locator("#mm-on")).to_have_text("Ran out of memory, iteration 42. Saved at 40.", timeout=LONG)
     expect(page.locator(".mm-notice pre")).to_have_text("<i>x</i>", timeout=LONG)
-    page.get_by_role("button", name="Continue with 12 pictures in flight").click()
+    page.get_by_role("button", name="Continue with 12 pictures in flight, 2.4 GB less").click()
     expect(page.locator("#mm-state")).to_contain_text("Running", timeout=LONG)
     assert run.config().micro_batch == 12 and not run.config().gradient_checkpointing
 

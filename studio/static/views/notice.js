@@ -3,9 +3,11 @@
 import { $, h, hear, plain, say, seconds, together } from '../lib/dom.js';
 import { state, on, command, openRun, runPath } from '../lib/store.js';
 import { deed, goOn, offers, rollBack } from './remedies.js';
+import { bytes } from './setup/budget.js';
 import { endNow } from './strip.js';
 
 const PATIENT = 20_000; // milliseconds that a notice stays away after *Wait*
+const NOTEWORTHY = 5e7; // bytes that a remedy must save to say so
 const SLOW = 5_000; // milliseconds after which waiting is counted
 
 let quietUntil = 0,
@@ -88,13 +90,13 @@ function words() {
 }
 
 function afterFailure(head) {
-  const { reason, saved, changes } = head.failure;
+  const { reason, saved, saving, changes } = head.failure;
   const from = saved ? `from ${saved}` : 'from the start';
   const acts = [];
   if (head.watched) return copies(head, acts);
   if (changes.micro_batch)
     acts.push({
-      label: `Continue with ${changes.micro_batch} ${changes.micro_batch === 1 ? 'picture' : 'pictures'} in flight`,
+      label: `Continue with ${changes.micro_batch} ${changes.micro_batch === 1 ? 'picture' : 'pictures'} in flight${saving > NOTEWORTHY ? `, ${bytes(saving)} less` : ''}`,
       title: `Goes on ${from}. Learning then holds half as much in memory at a time, and takes a little longer.`,
       act: () => goOn(changes),
     });
