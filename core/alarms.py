@@ -54,10 +54,11 @@ class Reader:
         iteration, variety, reward = row["iteration"], row.get("vendi") or 0.0, row.get("reward") or 0.0
         if iteration == 0:
             self._base = row
-        level = self._level(row.get("vendi_by_prompt") or {})
+        level = self._level(row.get("vendi_by_prompt") or {}) * (row.get("yardstick") or 1.0)
         base = self._base.get("vendi") or level
         # Prompts differ in variety, and an iteration may draw only some: so each is judged by the base model on the same
-        # prompts, and shown on the scale of all. With every prompt in every iteration this is the plain mean.
+        # prompts, and shown on the scale of all. With every prompt in every iteration this is the plain mean. And once window
+        # or noise were turned, by the base model with such noise (core.yardstick).
         last = [*self._last, (variety, level, reward)][-self.window :]
         if iteration > 0:  # the base row opens the curves, but never dilutes the means of the trained iterations
             self._last.append(last[-1])

@@ -41,6 +41,7 @@ from .runs import checkpoints, compare, folder, lora_folder
 from .runs.database import Database
 from .runs.lora_header import model_title
 from .training import SAMPLE, Diverged, Iteration, Trainer
+from .yardstick import Yardstick
 
 _PHASES = {"rollout": "making pictures", "decode": "decoding pictures", "reward": "scoring", "diversity": "finding looks", "update": "learning"}
 
@@ -56,6 +57,7 @@ class Worker:
         self.prompts: dict[int, base.PromptBase] = {}
         self._commit_seconds = 0.0  # of the last iteration's transaction
         self._warned = False
+        self._level = 1.0  # of the base's variety, as the iteration draws, over that at the start
         self._resting = 0  # bytes in use before the phase under way
         self.successor: folder.Run | None = None  # the branch that goes on instead of this run
 
@@ -230,6 +232,7 @@ class Worker:
     def _loop(self) -> None:
         self.db.set_status(state="running", message="", phase="make", done=0, total=0)
         gap, seconds = Gap(self.run, self.trainer, self.prompts, self.db), 0.0
+        yardstick = Yardstick(self.db, self.trainer, self.prompts, self._drawing)
         self.control.while_paused = lambda: (self._heed(), gap.serve())
         if self.ranks.count > 1:
             self.ranks.meet(Build.of(self.trainer))
@@ -239,6 +242,7 @@ class Worker:
                 self.lookout.wait_for_disk(self.iteration)
                 self.config = self.control.take_changes(self.config, self.iteration + 1, self.trainer.adopt)
                 self._sample_on_request()
+                self._level = yardstick.level(self.iteration + 1)
                 gap.after(self.iteration, seconds)
                 start = time.perf_counter()
                 self.ranks.meet(Iterate(self.iteration + 1, self.config))
@@ -279,12 +283,20 @@ class Worker:
         }
         now = time.perf_counter()
         iteration.seconds["write"] = now - clock + self._commit_seconds
+        if self._level != 1:
+            metrics["yardstick"] = self._level
         metrics |= {"look_shares": shares, "look_rewards": rewards, "seconds": iteration.seconds, "dials": self._dials(), "memory": peak_memory(self.control.device_type)}
         self.db.add_iteration(self.iteration, now - start, metrics, rows)
         self._commit_seconds = time.perf_counter() - now
         if iteration.warning and not self._warned:
             self._warned = True
             self.db.add_event("warning", self.iteration, message=iteration.warning)
+
+    def _drawing(self, made: int, total: int) -> None:
+        if made < total:
+            self.db.set_status(state="sampling", message=f"Drawing {total} base pictures as they are drawn from here on, {made} done")
+        else:
+            self.db.set_status(state="running", message="")
 
     def _sample_on_request(self) -> None:
         """Pictures with the current weights by the deterministic sampler, for `sample` commands."""

@@ -59,10 +59,9 @@ def _keep_compiled() -> None:
 
     Numba keeps it beside the package, or in the user's cache folder, and compiles again for another processor, numba or umap.
     """
-    from numba.core.dispatcher import Dispatcher
     from umap import layouts, umap_, utils
 
-    for function in (f for module in (layouts, umap_, utils) for f in vars(module).values() if isinstance(f, Dispatcher)):
+    for function in (f for module in (layouts, umap_, utils) for f in vars(module).values() if hasattr(f, "enable_caching")):
         if function.stats.cache_path is None:
             with suppress(RuntimeError):  # neither folder can be written
                 function.enable_caching()

@@ -86,7 +86,7 @@ def _copy(run: Run, new: Run, at: int) -> None:
         with db:
             db.execute("DELETE FROM iterations WHERE iteration > ?", (at,))
             db.execute("DELETE FROM pictures WHERE iteration > ?", (at,))
-            db.execute("DELETE FROM events WHERE iteration > ? AND kind != 'map'", (at,))  # a map stays as long as its base pictures
+            db.execute("DELETE FROM events WHERE iteration > ? AND kind NOT IN ('map', 'yardstick')", (at,))  # these stay as long as the base pictures
             db.execute("DELETE FROM commands")
         db.execute("VACUUM")
 

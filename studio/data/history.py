@@ -77,7 +77,7 @@ class History:
 
     def _row(self, found: dict[str, Any]) -> dict[str, Any]:
         found = finite(found)
-        reading = self._reader.next(found)
+        reading, level = self._reader.next(found), found.get("yardstick") or 1.0
         self._watch.next(reading)
         row = {
             "iteration": found["iteration"],
@@ -88,7 +88,8 @@ class History:
             "clusters": found.get("clusters"),
             "distance": found.get("distance"),
             "pictures": reading.pictures,
-            "by_prompt": found.get("vendi_by_prompt") or {},
+            "yardstick": level,
+            "by_prompt": {prompt: variety and variety / level for prompt, variety in (found.get("vendi_by_prompt") or {}).items()},
             "raw": found.get("reward_raw") or {},
             "window": found.get("window"),
             "shares": self._smooth_shares(found["iteration"], found.get("look_shares") or {}),

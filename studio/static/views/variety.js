@@ -63,11 +63,13 @@ function draw(root) {
 }
 
 /** What the number was read from. */
-function reading({ clusters }) {
+function reading({ clusters, yardstick }) {
   const found = clusters == null ? '' : ` In the newest, training found ${fixed(clusters, 1)} groups a prompt.`;
   const over = state.window > 1 ? `Mean of ${state.window} iterations, which together hold at least 96 pictures.` : 'Of the newest iteration.';
   const mean = state.info?.prompts.length > 1 ? ' Mean over prompts.' : ''; // a narrow panel has no room to say so in its head
-  return `${over}${mean}${found}`;
+  const apart = Math.round(Math.abs(yardstick - 1) * 100);
+  const turned = apart ? ` Since window or noise were turned, pictures of the base model too differ ${apart} % ${yardstick > 1 ? 'more' : 'less'}: that is taken off.` : '';
+  return `${over}${mean}${found}${turned}`;
 }
 
 function gauge(place, row) {
