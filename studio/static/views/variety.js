@@ -68,7 +68,7 @@ function reading({ clusters, yardstick }) {
   const over = state.window > 1 ? `Mean of ${state.window} iterations, which together hold at least 96 pictures.` : 'Of the newest iteration.';
   const mean = state.info?.prompts.length > 1 ? ' Mean over prompts.' : ''; // a narrow panel has no room to say so in its head
   const apart = Math.round(Math.abs(yardstick - 1) * 100);
-  const turned = apart ? ` Since window or noise were turned, pictures of the base model too differ ${apart} % ${yardstick > 1 ? 'more' : 'less'}: that is taken off.` : '';
+  const turned = apart ? ` Since window or noise were turned, pictures of the base model too differ ${apart} % ${yardstick > 1 ? 'more' : 'less'}, which is taken into account.` : '';
   return `${over}${mean}${found}${turned}`;
 }
 
