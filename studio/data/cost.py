@@ -39,7 +39,7 @@ COST = (
 )
 
 
-_NOTEWORTHY = 50 * 10**6  # bytes of memory that a remedy must save
+NOTEWORTHY = 50 * 10**6  # bytes of memory that a remedy must save
 
 
 def key(config: RunConfig) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def remedies(config: RunConfig, parts: dict[str, int], kept: float | None = None
     kept: what gradient checkpointing leaves of the pictures' part, where a trial found that it would help.
     """
     found = []
-    if kept is not None and not config.gradient_checkpointing and parts["pictures"] * (1 - kept) >= _NOTEWORTHY:
+    if kept is not None and not config.gradient_checkpointing and parts["pictures"] * (1 - kept) >= NOTEWORTHY:
         saving = round(parts["pictures"] * (1 - kept))
         found.append({"field": "gradient_checkpointing", "from": False, "to": True, "label": "Turn on checkpointing", "saving": saving})
     for name, words in (("micro_batch", "pictures in flight"), ("group_size", "pictures per prompt"), ("lora_rank", "as LoRA rank")):
@@ -78,7 +78,7 @@ def remedies(config: RunConfig, parts: dict[str, int], kept: float | None = None
             saving = parts["gradients"] * (1 - less / now)
         else:
             saving = parts["pictures"] * (1 - in_flight(changed) / in_flight(config))
-        if saving >= _NOTEWORTHY:
+        if saving >= NOTEWORTHY:
             found.append({"field": name, "from": now, "to": less, "label": f"{now} → {less} {words}", "saving": round(saving)})
     return sorted(found, key=lambda r: -r["saving"])
 

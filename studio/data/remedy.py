@@ -12,6 +12,7 @@ from core.runs.branch import free_path
 from core.runs.database import Database
 from core.runs.folder import Run
 
+from .cost import NOTEWORTHY
 from .history import History
 from .verdict import COLLAPSING, NARROWING
 
@@ -46,7 +47,7 @@ def next_beta(config: RunConfig) -> float | None:
 
 def after_failure(run: Run, db: Database, state: str) -> dict[str, Any] | None:
     """{"reason": memory, disk, number, setting, fault or died, "saved": newest checkpoint or 0, "changes": settings with which
-    to go on, "saving": bytes of memory that these save at least, 0 if unknown, "checkpointing": whether that is still to be turned on};
+    to go on, "saving": bytes of memory that these save at least, 0 if that is little or unknown, "checkpointing": whether that is still to be turned on};
     None if the run did not fail.
     """
     if state not in ("failed", "died"):
@@ -58,7 +59,7 @@ def after_failure(run: Run, db: Database, state: str) -> dict[str, Any] | None:
         why = events[-1] if events else {}
         told["reason"] = why.get("reason", "fault")
         if why.get("fewer"):
-            told["changes"], told["saving"] = {"micro_batch": why["fewer"]}, why.get("saving", 0)
+            told["changes"], told["saving"] = {"micro_batch": why["fewer"]}, why["saving"] if why.get("saving", 0) >= NOTEWORTHY else 0
         told["checkpointing"] = why.get("thrifty") is False
         if why.get("rate"):
             told["changes"] = {"learning_rate": why["rate"]}

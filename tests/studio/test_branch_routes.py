@@ -145,6 +145,7 @@ def test_no_bonus_is_offered_where_it_could_pay_nothing(studio):
     "body, changes, checkpointing",
     [
         ({"reason": "memory", "fewer": 12, "saving": 3 * 10**9, "thrifty": False}, {"micro_batch": 12}, True),
+        ({"reason": "memory", "fewer": 2, "saving": 40 * 10**6, "thrifty": True}, {"micro_batch": 2}, False),  # too little to speak of
         ({"reason": "memory", "fewer": 0, "thrifty": True}, {}, False),
         ({"reason": "memory", "fewer": 12}, {"micro_batch": 12}, False),  # by a trainer that did not know of it
         ({"reason": "number", "rate": 1e-4}, {"learning_rate": 1e-4}, False),
@@ -156,7 +157,7 @@ def test_a_failure_says_with_what_to_go_on(studio, body, changes, checkpointing)
     assert told(run)["failure"] == {"reason": "fault", "saved": 40, "changes": {}, "saving": 0, "checkpointing": False}
     with run.database() as db:
         db.add_event("failure", 42, **body)
-    assert told(run)["failure"] == {"reason": body["reason"], "saved": 40, "changes": changes, "saving": body.get("saving", 0), "checkpointing": checkpointing}
+    assert told(run)["failure"] == {"reason": body["reason"], "saved": 40, "changes": changes, "saving": 3 * 10**9 if body.get("saving", 0) > 10**9 else 0, "checkpointing": checkpointing}
 
 
 def test_what_was_asked_of_a_trainer_is_known_to_every_tab(studio):

@@ -135,6 +135,18 @@ def test_variety_is_judged_on_the_prompts_that_were_drawn(tmp_path):
     assert {r["base"] for r in past.rows} == {5.0}
 
 
+def test_after_a_turn_variety_is_that_of_the_start_s_kind_of_picture(tmp_path):
+    run = write_run(tmp_path / "turned", iterations=0, prompts=("cat", "dog"), group_size=48)
+    with run.database() as db:
+        db.write("DELETE FROM iterations")
+        db.add_iteration(0, 0.0, {"vendi": 8.0, "vendi_by_prompt": {"0": 8.0}})
+        db.add_iteration(1, 0.5, {"vendi": 4.0, "vendi_by_prompt": {"0": 4.0}})
+        db.add_iteration(2, 0.5, {"vendi": 2.0, "vendi_by_prompt": {"0": 2.0}, "yardstick": 0.5})
+        rows = history(run, db).rows
+    assert [r["variety"] for r in rows] == [8.0, 4.0, 4.0] and [r["by_prompt"]["0"] for r in rows] == [8.0, 4.0, 4.0]
+    assert [r["yardstick"] for r in rows] == [1.0, 1.0, 0.5]
+
+
 def test_history_starts_over_when_rows_were_rewritten(tmp_path):
     run = write_run(tmp_path / "again", iterations=6)
     with run.database() as db:

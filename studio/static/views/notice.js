@@ -7,7 +7,6 @@ import { bytes } from './setup/budget.js';
 import { endNow } from './strip.js';
 
 const PATIENT = 20_000; // milliseconds that a notice stays away after *Wait*
-const NOTEWORTHY = 5e7; // bytes that a remedy must save to say so
 const SLOW = 5_000; // milliseconds after which waiting is counted
 
 let quietUntil = 0,
@@ -96,7 +95,7 @@ function afterFailure(head) {
   if (head.watched) return copies(head, acts);
   if (changes.micro_batch)
     acts.push({
-      label: `Continue with ${changes.micro_batch} ${changes.micro_batch === 1 ? 'picture' : 'pictures'} in flight${saving > NOTEWORTHY ? `, ${bytes(saving)} less` : ''}`,
+      label: `Continue with ${changes.micro_batch} ${changes.micro_batch === 1 ? 'picture' : 'pictures'} in flight${saving ? `, ${bytes(saving)} less` : ''}`,
       title: `Goes on ${from}. Learning then holds half as much in memory at a time, and takes a little longer.`,
       act: () => goOn(changes),
     });
